@@ -1,0 +1,75 @@
+"""The settings of a workspace: what is compared, what counts as evidence, how turns are served.
+
+Stored as ``settings.json`` in the workspace; every value can be overridden for a process by
+an environment variable ``GPA_<NAME>`` (``GPA_HOLDOUT=0.2``). Defaults follow the paper where
+it gives one and `docs/decisions/` where it does not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gpa_agent.rubrics.records import EVERYBODY_ELSE, ContrastModel
+
+
+def _plain_name(name: str) -> str:
+    cleaned = " ".join(name.split())
+    if not cleaned or cleaned == EVERYBODY_ELSE or len(cleaned) > 200:
+        raise ValueError(f"{name!r} is not a usable name: 1 to 200 characters, and not '*'")
+    return cleaned
+
+
+Name = Annotated[str, AfterValidator(_plain_name)]
+
+
+class Intent(BaseModel):
+    """One entry of the taxonomy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = ""
+    """What falls under it, in a sentence; zero-shot classification reads it."""
+    examples: tuple[str, ...] = ()
+    """Utterances of this intent; with two or more per intent a classifier is trained on them."""
+
+
+class Settings(BaseSettings):
+    """Everything a workspace can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="GPA_", extra="forbid", frozen=True)
+
+    groups: tuple[Name, ...] = ()
+    """Groups to compare; empty: every group the log names with enough people."""
+    contrasts: tuple[ContrastModel, ...] = ()
+    """Contrasts to test; empty: the two groups against each other, or each against everybody else."""
+    intents: dict[Name, Intent] = Field(default_factory=dict[str, Intent])
+    """The taxonomy; empty: the intents the records name, else the one intent ``general``."""
+
+    min_people: Annotated[int, Field(ge=2)] = 5
+    """People needed on each side of an item (``privacy.k``; the strict profile is 50)."""
+    min_turns: Annotated[int, Field(ge=2)] = 15
+    """Judged turns needed on each side of an item."""
+    rating_threshold: Annotated[int, Field(ge=1, le=4)] = 2
+    """The paper's Likert threshold: an aspect is kept if its rating is above it."""
+    max_q: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """False discovery rate an item may have."""
+    permutations: Annotated[int, Field(ge=199)] = 9999
+    """Permutations of people per contrast; the smallest p-value is 1/(permutations+1)."""
+    bootstrap: Annotated[int, Field(ge=100)] = 1000
+    """Bootstrap resamples of people per contrast."""
+    minibatch_size: Annotated[int, Field(ge=1)] = 20
+    """Preferences per minibatch of the model-based contrast (m of Algorithm 1)."""
+    seed: int = 0
+    """Seed of permutations and bootstrap: the same log gives the same rubric."""
+
+    publish: Literal["auto", "review"] = "auto"
+    """``auto`` makes live what passes the gate; ``review`` waits for ``gpa rubrics approve``."""
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share of people (sticky) who get the plain answer, so that the lift is measured."""
+    budget_seconds: Annotated[float, Field(gt=0)] = 0.25
+    """Time our own parts may take before a turn; past it the turn is plain and degraded."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Confidence below which an intent or a group counts as unknown."""

@@ -1,0 +1,315 @@
+"""A simulated chat app with planted truth at the level of text.
+
+Run it::
+
+    python -m gpa_agent.testing.chat_world --out log.jsonl.gz --taxonomy taxonomy.json
+
+`ChatWorld` writes a log in our format: simulated users of several groups ask, answers are
+assembled from parts with correlated probabilities, and the next user utterance shows (or
+does not show) whether the answer pleased. Which parts please which group is planted, so that
+you can try your own settings on it and count what is found, missed and made up. One intent
+of the default world has tastes that are the same in all groups: its rubric must be empty.
+In a ``null`` world every person has the tastes of a random group, whatever group the log
+names, so nothing at all may be found.
+
+Everything is simulated and says so in each record. The same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from statistics import NormalDist
+from typing import Any
+
+from gpa_agent.conversations.records import Judgment
+from gpa_agent.errors import UsageError
+from gpa_agent.settings import Intent
+from gpa_agent.testing.answers import FEATURES, assemble, draw_recipe
+from gpa_agent.testing.simulated_users import Reaction, SimulatedUser
+from gpa_agent.testing.topics import Topic, topics, topics_of
+from gpa_agent.testing.utterances import ask
+
+Tastes = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Group to intent to feature to log-odds of SAT per standard deviation."""
+
+_SHARED = {"lists": 0.6, "headings": 0.4, "questions": 0.3}
+
+DEMO_TASTES: Tastes = {
+    "novice": {
+        "debugging": {"steps": 0.8, "warmth": 0.5, "jargon": -0.6, "examples": 0.4},
+        "explanation": {"analogies": 0.8, "definitions": 0.6, "jargon": -0.6},
+        "planning": _SHARED,
+    },
+    "expert": {
+        "debugging": {"steps": -0.6, "code": 0.8, "warmth": -0.6, "jargon": 0.3},
+        "explanation": {"analogies": -0.6, "summary_first": 0.7, "jargon": 0.5},
+        "planning": _SHARED,
+    },
+}
+"""What the bundled log was made with; planning does not differ between the groups."""
+
+TAXONOMY: dict[str, str] = {
+    "debugging": "Finding out why code or a program does not do what it should, and repairing it.",
+    "explanation": "Understanding a concept: what it is, how it works, why it is so.",
+    "planning": "Planning something ahead: a trip, a meal, a training, a move, a budget.",
+}
+"""The intents of the default world, by description."""
+
+SIMULATED = "gpa_agent.testing.chat_world: no person and no model stands behind this"
+"""What every record of a simulated log carries under ``simulated``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatWorld:
+    """A chat app whose users' tastes are known.
+
+    Example:
+        >>> world = ChatWorld(seed=1, people=2, conversations=1)
+        >>> [record["group"] for record in world.log()]
+        ['novice', 'novice', 'expert', 'expert']
+    """
+
+    tastes: Tastes = field(default_factory=lambda: DEMO_TASTES)
+    """What pleases whom; its keys are the groups."""
+    intents: tuple[str, ...] = tuple(TAXONOMY)
+    """Each person goes through them in turn."""
+    people: int = 120
+    """People per group."""
+    conversations: int = 6
+    """Conversations per person."""
+    answers: tuple[int, int] = (1, 3)
+    """Least and most answers per conversation."""
+    base: float = 0.2
+    """Log-odds of SAT of an average answer."""
+    own_taste: float = 0.2
+    """Standard deviation of a person's own taste for each feature, in log-odds."""
+    mood: float = 0.5
+    """Standard deviation of a person's own log-odds."""
+    label_noise: float = 0.05
+    """Probability in [0, 0.5) of showing the opposite of what was felt."""
+    voiced: float = 0.8
+    """Probability in [0, 1] that the next utterance shows what was felt."""
+    explicit: float = 0.3
+    """Share in [0, 1] of conversations whose answers carry a thumb."""
+    null: bool = False
+    """Whether groups differ in nothing but their name and manner of asking."""
+    seed: int = 0
+    """Everything follows from it."""
+
+    def __post_init__(self) -> None:
+        if not self.tastes or not self.intents:
+            raise UsageError("ChatWorld needs at least one group in tastes and one intent")
+        for group, intents in self.tastes.items():
+            for intent, features in intents.items():
+                unknown = set(features) - set(FEATURES)
+                if unknown:
+                    raise UsageError(
+                        f"tastes[{group!r}][{intent!r}] names {sorted(unknown)!r}; "
+                        f"simulated answers vary in {list(FEATURES)!r}"
+                    )
+        low, high = self.answers
+        if not 1 <= low <= high or self.people < 1 or self.conversations < 1:
+            raise UsageError(
+                f"people={self.people!r}, conversations={self.conversations!r} and "
+                f"answers={self.answers!r} must be at least 1, the least first"
+            )
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups, in the order of the tastes."""
+        return tuple(self.tastes)
+
+    def planted(self, intent: str, group: str, other: str) -> dict[str, float]:
+        """The truth: by how much two groups' tastes differ, where they do.
+
+        Args:
+            intent: One of the intents.
+            group: The first-named group; positive means it likes the feature more.
+            other: The group it is compared with.
+        """
+        if self.null:
+            return {}
+        ours, theirs = (self.tastes[g].get(intent, {}) for g in (group, other))
+        gaps = {f: ours.get(f, 0.0) - theirs.get(f, 0.0) for f in FEATURES}
+        return {f: gap for f, gap in gaps.items() if gap}
+
+    def person(self, group: str, number: int) -> SimulatedUser:
+        """One of a group's people; the same number is always the same person.
+
+        Args:
+            group: One of the groups.
+            number: Any whole number; the log has those below ``people``.
+        """
+        if group not in self.tastes:
+            raise UsageError(f"group {group!r} is not one of {list(self.groups)!r}")
+        rng = Random(f"{self.seed}/person/{group}/{number}")
+        like = _pick(rng, self.groups) if self.null else group
+        return SimulatedUser(
+            id=f"simulated-{self.seed}-{self.groups.index(group)}-{number:04d}",
+            group=group,
+            tastes=self.tastes[like],
+            own={f: self.own_taste * _gauss(rng) for f in FEATURES},
+            mood=self.mood * _gauss(rng),
+            base=self.base,
+            label_noise=self.label_noise,
+            voiced=self.voiced,
+        )
+
+    def log(self) -> Iterator[dict[str, Any]]:
+        """The conversations of all people in our log format, one dictionary each."""
+        for group in self.groups:
+            for number in range(self.people):
+                person = self.person(group, number)
+                for n in range(self.conversations):
+                    yield self._conversation(person, n)
+
+    def question(self, intent: str, group: str, number: int = 0) -> str:
+        """A question of an intent in the manner of a group."""
+        rng = Random(f"{self.seed}/question/{intent}/{group}/{number}")
+        return ask(_pick(rng, _pick(rng, topics_of(intent)).asks), group, rng)
+
+    def react(
+        self,
+        intent: str,
+        group: str,
+        answer: str,
+        *,
+        person: int = 0,
+        question: str = "my question",
+        onward: str | None = None,
+    ) -> Reaction:
+        """How a simulated user of a group takes an answer, from whichever model.
+
+        Args:
+            intent: What the answer is about.
+            group: The user's group.
+            answer: Its text.
+            person: Which of the group's people.
+            question: The question it answers.
+            onward: What the user asks next; None ends the conversation.
+        """
+        rng = Random(f"{self.seed}/react/{intent}/{group}/{person}/{question}/{answer}")
+        user = self.person(group, person)
+        return user.react(intent, answer, question=question, onward=onward, rng=rng)
+
+    def _conversation(self, person: SimulatedUser, n: int) -> dict[str, Any]:
+        rng = Random(f"{self.seed}/conversation/{person.id}/{n}")
+        intent = self.intents[n % len(self.intents)]
+        topic = _pick(rng, topics_of(intent))
+        low, high = self.answers
+        count = low + int(rng.random() * (high - low + 1))
+        thumbs = rng.random() < self.explicit
+        messages = list(_messages(person, intent, topic, count, thumbs, rng))
+        return {
+            "id": f"{person.id}-{n}",
+            "user": person.id,
+            "group": person.group,
+            "intent": intent,
+            "messages": messages,
+            "simulated": SIMULATED,
+        }
+
+
+def _messages(
+    person: SimulatedUser, intent: str, topic: Topic, count: int, thumbs: bool, rng: Random
+) -> Iterator[dict[str, Any]]:
+    """The messages of one conversation; it ends with the user's reaction to the last answer."""
+    asked = ask(_pick(rng, topic.asks), person.group, rng)
+    followups = list(topic.followups)
+    question = said = asked
+    for left in range(count - 1, -1, -1):
+        yield {"role": "user", "content": said}
+        answer = assemble(topic, draw_recipe(rng), rng)
+        onward = followups.pop(int(rng.random() * len(followups))) if left and followups else None
+        reaction = person.react(intent, answer, question=question, onward=onward, rng=rng)
+        thumb = {"judgment": int(reaction.judgment)} if thumbs else {}
+        yield {"role": "assistant", "content": answer, **thumb}
+        question, said = onward or question, reaction.utterance
+        if onward is None:
+            break
+    yield {"role": "user", "content": said}
+
+
+def taxonomy() -> dict[str, Intent]:
+    """The intents of the default world, with the opening questions of all topics but one as examples."""
+    return {
+        name: Intent(
+            description=description,
+            examples=tuple(q for t in topics() if t.intent == name for q in t.asks),
+        )
+        for name, description in TAXONOMY.items()
+    }
+
+
+def lines(world: ChatWorld) -> Iterator[str]:
+    """A world's log as JSON Lines, newline included."""
+    for record in world.log():
+        yield json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def write_log(world: ChatWorld, path: Path) -> int:
+    """Write a world's log; gzip where the name ends in ``.gz``, with no time in it.
+
+    Args:
+        world: The world to write.
+        path: The file to write or overwrite.
+
+    Returns:
+        The number of conversations.
+    """
+    with path.open("wb") as raw:
+        if path.suffix != ".gz":
+            return _write(world, raw)
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+            return _write(world, packed)
+
+
+def _write(world: ChatWorld, out: io.BufferedIOBase) -> int:
+    count = 0
+    for line in lines(world):
+        out.write(line.encode("utf-8"))
+        count += 1
+    return count
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write a simulated log (and its taxonomy) to files."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gpa_agent.testing.chat_world",
+        description="Write the log of a simulated chat app with planted preferences.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="log to write (.jsonl or .gz)")
+    parser.add_argument("--taxonomy", type=Path, help="write the intents here, as JSON")
+    parser.add_argument("--people", type=int, default=120, help="people per group")
+    parser.add_argument("--conversations", type=int, default=6, help="conversations per person")
+    parser.add_argument("--null", action="store_true", help="groups differ in nothing")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    world = ChatWorld(
+        people=args.people, conversations=args.conversations, null=args.null, seed=args.seed
+    )
+    count = write_log(world, args.out)
+    if args.taxonomy is not None:
+        intents = {name: intent.model_dump(mode="json") for name, intent in taxonomy().items()}
+        text = json.dumps(intents, indent=1, ensure_ascii=False) + "\n"
+        args.taxonomy.write_text(text, encoding="utf-8")
+    print(f"wrote {count} simulated conversations to {args.out}")  # noqa: T201 -- a command
+
+
+def _gauss(rng: Random) -> float:
+    return NormalDist().inv_cdf(min(max(rng.random(), 1e-12), 1 - 1e-12))
+
+
+def _pick[T](rng: Random, options: tuple[T, ...]) -> T:
+    return options[int(rng.random() * len(options))]
+
+
+if __name__ == "__main__":
+    main()
