@@ -153,9 +153,7 @@ def _evidence(result: ContrastResult, i: int, *, p: float, q: float) -> Evidence
         hedges_g=float(result.g[i]),
         people=dict(zip(names, result.people, strict=True)),
         turns=dict(zip(names, result.turns, strict=True)),
-        preferences={
-            n: list(ids) for n, ids in zip(names, result.preferences[i], strict=True)
-        },
+        preferences={n: list(ids) for n, ids in zip(names, result.preferences[i], strict=True)},
     )
 
 
@@ -181,9 +179,7 @@ def _aspect(
     )
 
 
-def _family_aspect(
-    result: ContrastResult, f: int, traits: Sequence[Wordable], q: float
-) -> Aspect:
+def _family_aspect(result: ContrastResult, f: int, traits: Sequence[Wordable], q: float) -> Aspect:
     """A family that differs though no trait of it can be named: shown, never served."""
     name = result.families[f]
     members = [i for i, c in enumerate(result.traits) if traits[c].family == name]

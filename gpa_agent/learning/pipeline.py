@@ -1,0 +1,353 @@
+"""One pipeline from raw log to live rubric, as idempotent stages over the ledger.
+
+``ingest -> label -> judge -> explain -> contrast (measure) -> weigh -> gate -> publish``. Nothing
+here computes statistics or words: the stages do, and this module runs them in order, times
+them and stores what they found.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from gpa_agent.conversations.reading import BadLine, read_log
+from gpa_agent.conversations.records import Conversation, PreferencePair, Record
+from gpa_agent.errors import DataError
+from gpa_agent.learning.labelling import Labelling
+from gpa_agent.learning.observing import Observed, groups_to_compare, observe
+from gpa_agent.learning.publishing import changes, only_live, settle
+from gpa_agent.learning.report import (
+    BadLineModel,
+    IngestReport,
+    LearnReport,
+    StageReport,
+    Untested,
+)
+from gpa_agent.learning.stages import Progress, explain_preferences, judge, measure
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import AspectRow, ContrastRow, RunRow
+from gpa_agent.rubrics.contrast import ContrastConfig
+from gpa_agent.rubrics.gate import GateConfig
+from gpa_agent.rubrics.records import Contrast, ContrastModel, Rubric
+from gpa_agent.rubrics.traits import catalogue
+from gpa_agent.rubrics.weighing import Weighed, plan_contrasts, weigh
+from gpa_agent.settings import Settings
+from gpa_agent.understanding.protocols import SatisfactionReader
+
+_CHUNK = 500
+_KEPT_BAD_LINES = 100
+
+
+def ingest(
+    ledger: Ledger,
+    source: str | Path | BinaryIO,
+    *,
+    format: str | None = None,  # noqa: A002 -- the word users know from other tools
+    max_bad: float = 0.01,
+    group_by: str | None = None,
+    progress: Progress,
+) -> IngestReport:
+    """Read a log into the ledger, all of it or nothing.
+
+    Args:
+        ledger: Where records go; one transaction for the whole log.
+        source: Path, ``"-"`` for standard input, or a binary stream.
+        format: Name of the format; None to find it by looking.
+        max_bad: Largest share of unusable lines that is tolerated, in [0, 1].
+        group_by: Metadata field that names the group.
+        progress: Called as records are read.
+
+    Raises:
+        DataError: More lines are unusable than ``max_bad`` allows, or none is usable.
+    """
+    started = time.perf_counter()
+    counts = dict.fromkeys(("added", "extended", "unchanged", "conflict"), 0)
+    pairs = turns = 0
+    bad: list[BadLine] = []
+    n_bad = n_read = 0
+    name = "standard input" if source == "-" or not isinstance(source, str | Path) else str(source)
+    lines = read_log(source, format=format, group_by=group_by)
+    with ledger.ingesting(name) as batch:
+        for chunk in _chunks(lines, _CHUNK):
+            records = [r for r in chunk if not isinstance(r, BadLine)]
+            refused = [r for r in chunk if isinstance(r, BadLine)]
+            outcomes = batch.add_all(records)
+            for record, outcome in zip(records, outcomes, strict=True):
+                counts[outcome] += 1
+                if outcome == "conflict":
+                    refused.append(_conflict(name, record))
+                elif outcome != "unchanged":
+                    pairs += isinstance(record, PreferencePair)
+                    turns += len(record.turns) if isinstance(record, Conversation) else 0
+            n_bad += len(refused)
+            bad.extend(refused[: _KEPT_BAD_LINES - len(bad)])
+            n_read += len(chunk)
+            progress("ingest", n_read, None)
+        if n_bad > max_bad * n_read:
+            raise DataError(_too_many_bad(n_bad, n_read, bad, max_bad))
+    return IngestReport(
+        conversations=counts["added"] - pairs,
+        pairs=pairs,
+        turns=turns,
+        extended=counts["extended"],
+        unchanged=counts["unchanged"],
+        skipped=n_bad,
+        bad=[BadLineModel(file=b.file, line=b.line, reason=b.reason) for b in bad],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _chunks(lines: Iterable[Record | BadLine], size: int) -> Iterator[tuple[Record | BadLine, ...]]:
+    iterator = iter(lines)
+    while chunk := tuple(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _conflict(name: str, record: Record) -> BadLine:
+    reason = (
+        f"id {record.id!r} is known with different content; "
+        "give the changed conversation an id of its own"
+    )
+    return BadLine(name, 0, reason)
+
+
+def _too_many_bad(n_bad: int, n_read: int, bad: list[BadLine], max_bad: float) -> str:
+    shown = "; ".join(f"{b.file}:{b.line}: {b.reason}" for b in bad[:3])
+    return (
+        f"{n_bad} of {n_read} records cannot be used, more than the {max_bad:.1%} that --max-bad "
+        f"allows; nothing was stored. First: {shown}. Mend them, or raise --max-bad."
+    )
+
+
+class Learned(NamedTuple):
+    """What `learn` found: the report, and the figures behind it."""
+
+    report: LearnReport
+    weighed: Weighed
+
+
+def learn(
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    reader: SatisfactionReader,
+    labelling: Labelling,
+    progress: Progress,
+) -> Learned:
+    """Run every stage over what the ledger holds and publish what passes.
+
+    Args:
+        ledger: The only truth; stages read what lacks their result.
+        settings: What to compare, thresholds, how to publish.
+        reader: Judges turns from the user's next utterance.
+        labelling: Labels intents and groups.
+        progress: Called as stages advance.
+    """
+    started, began = time.perf_counter(), datetime.now(UTC)
+    stages = labelling.run(ledger, progress)
+    stages["judge"] = judge(ledger, reader, progress)
+    stages["explain"] = explain_preferences(ledger, progress)
+    stages["measure"] = measure(ledger, progress)
+    observed = observe(ledger, one_intent=labelling.one_intent)
+    clock = time.perf_counter()
+    weighed = weigh_observed(observed, settings, progress)
+    stages["contrast"] = StageReport(
+        done=len(weighed.results) - len(_untested(weighed)),
+        skipped=len(_untested(weighed)),
+        seconds=time.perf_counter() - clock,
+    )
+    clock = time.perf_counter()
+    rubrics = _publish(ledger, weighed, settings)
+    stages["publish"] = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
+    report = _report(rubrics, weighed, observed, stages, settings)
+    report = report.model_copy(update={"seconds": time.perf_counter() - started})
+    _store_run(ledger, report, weighed, settings, began)
+    return Learned(report, weighed)
+
+
+def weigh_observed(observed: Observed, settings: Settings, progress: Progress) -> Weighed:
+    """Weigh a run's observations as the settings ask."""
+    groups = groups_to_compare(settings.groups, observed.people_of, min_people=settings.min_people)
+    contrasts = plan_contrasts(groups, [Contrast(c.group, c.other) for c in settings.contrasts])
+    return weigh(
+        observed.observations,
+        catalogue(),
+        contrasts,
+        contrast_config=ContrastConfig(
+            min_people=settings.min_people,
+            min_turns=settings.min_turns,
+            permutations=settings.permutations,
+            bootstrap=settings.bootstrap,
+            seed=settings.seed,
+        ),
+        gate_config=GateConfig(
+            max_q=settings.max_q,
+            rating_threshold=settings.rating_threshold,
+            min_people=settings.min_people,
+            min_turns=settings.min_turns,
+        ),
+        progress=lambda done, total: progress("contrast", done, total),
+    )
+
+
+def learn_null(
+    ledger: Ledger, settings: Settings, *, one_intent: bool, times: int, progress: Progress
+) -> list[int]:
+    """How many aspects would be live if people's groups were dealt at random.
+
+    The paper's check on its rubrics (random flips of group labels, Figure 5): an extractor that
+    still finds items is finding noise.
+
+    Args:
+        ledger: The ledger, learned from before.
+        settings: As for learning.
+        one_intent: As for `observe`.
+        times: How often groups are dealt anew.
+        progress: Called as rounds are done.
+
+    Returns:
+        The number of aspects that would be live in each round.
+    """
+    observed = observe(ledger, one_intent=one_intent)
+    counts: list[int] = []
+    for i in range(times):
+        shuffled = _deal_groups(observed, np.random.default_rng([settings.seed, i]))
+        weighed = weigh_observed(shuffled, settings, lambda *_: None)
+        counts.append(sum(a.status == "approved" for r in weighed.rubrics for a in r.aspects))
+        progress("null", i + 1, times)
+    return counts
+
+
+def _deal_groups(observed: Observed, rng: np.random.Generator) -> Observed:
+    """Deal groups anew among people; a person of two groups keeps two."""
+    observations = observed.observations
+    cells = sorted(
+        {(int(p), g or "") for p, g in zip(observations.person, observations.group, strict=True)}
+    )
+    dealt = rng.permutation(np.array([g for _, g in cells], dtype=object))
+    new = dict(zip(cells, dealt, strict=True))
+    groups = tuple(
+        new[int(p), g or ""] or None
+        for p, g in zip(observations.person, observations.group, strict=True)
+    )
+    return observed._replace(observations=replace(observations, group=groups))
+
+
+def _publish(ledger: Ledger, weighed: Weighed, settings: Settings) -> list[Rubric]:
+    live = {
+        (r.intent, r.group, r.other): Rubric.model_validate(r.body) for r in ledger.live_rubrics()
+    }
+    found_now = {(r.intent, r.contrast.group, r.contrast.other) for r in weighed.rubrics}
+    # What was live and could not be tested any more has lost its evidence: it is settled against
+    # an empty rubric, so that its items retire.
+    gone = [r.model_copy(update={"aspects": ()}) for k, r in live.items() if k not in found_now]
+    settled: list[Rubric] = []
+    for found in (*weighed.rubrics, *gone):
+        key = (found.intent, found.contrast.group, found.contrast.other)
+        before = live.get(key)
+        rubric = settle(found, before, publish=settings.publish, held=ledger.held(*key))
+        reason = changes(before, rubric)
+        if reason is not None:
+            stored = ledger.publish(only_live(rubric).model_dump(mode="json"), reason=reason)
+            rubric = rubric.model_copy(update={"version": stored.version})
+        settled.append(rubric)
+    return settled
+
+
+def _untested(weighed: Weighed) -> list[Untested]:
+    return [
+        Untested(
+            intent=r.intent,
+            contrast=ContrastModel(group=r.contrast.group, other=r.contrast.other),
+            reason=r.untested,
+        )
+        for r in weighed.results
+        if r.untested is not None
+    ]
+
+
+def _report(
+    rubrics: list[Rubric],
+    weighed: Weighed,
+    observed: Observed,
+    stages: dict[str, StageReport],
+    settings: Settings,
+) -> LearnReport:
+    aspects = [a for r in rubrics for a in r.aspects]
+    notable = sum(a.evidence is not None for a in aspects)
+    notes: list[str] = []
+    if not len(observed.observations):
+        notes.append(
+            "No judged answer: nothing to learn from. Users' next utterances, explicit judgments "
+            "or preference pairs are what satisfaction is read from."
+        )
+    missing = sorted(set(settings.groups) - observed.people_of.keys())
+    if missing:
+        known = ", ".join(sorted(observed.people_of)) or "none"
+        notes.append(
+            f"No judged answer of group {', '.join(map(repr, missing))}; groups in the data: {known}."
+        )
+    if not settings.groups and not settings.contrasts and not weighed.results:
+        notes.append(
+            f"No group has {settings.min_people} people with judged answers: nothing to compare."
+        )
+    if observed.anonymous:
+        notes.append(
+            f"{observed.anonymous} judged answers carry no user id: each of their conversations "
+            "counts as one person, which overstates how many people there are if users come back."
+        )
+    return LearnReport(
+        rubrics=rubrics,
+        tested=weighed.tested,
+        candidates=sum(a.status == "candidate" for a in aspects),
+        rejected=max(0, weighed.tested - notable),
+        untested=_untested(weighed),
+        stages=stages,
+        people=observed.people,
+        anonymous=observed.anonymous,
+        notes=notes,
+    )
+
+
+def _store_run(
+    ledger: Ledger, report: LearnReport, weighed: Weighed, settings: Settings, began: datetime
+) -> None:
+    ledger.save_run(
+        RunRow(
+            id=uuid.uuid4().hex,
+            started=began,
+            finished=datetime.now(UTC),
+            settings=settings.model_dump(mode="json"),
+            summary=report.model_dump(mode="json", exclude={"rubrics"}),
+            contrasts=tuple(
+                ContrastRow(
+                    r.intent,
+                    r.contrast.group,
+                    r.contrast.other,
+                    len(r.p) + len(r.family_p),
+                    {"people": list(r.people), "turns": list(r.turns), "untested": r.untested},
+                )
+                for r in weighed.results
+            ),
+            aspects=tuple(
+                AspectRow(
+                    r.intent,
+                    r.contrast.group,
+                    r.contrast.other,
+                    a.name,
+                    a.status,
+                    a.model_dump(mode="json"),
+                )
+                for r in report.rubrics
+                for a in r.aspects
+            ),
+        )
+    )

@@ -1,0 +1,162 @@
+"""The stages between raw log and observations: judge, label, explain, measure.
+
+Each stage asks the ledger for the inputs that lack its result under the current version of
+whoever computes it, and stores results batch by batch; run again it does nothing, stopped it
+resumes where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpa_agent.conversations.records import UNKNOWN, Judgment, Label
+from gpa_agent.learning.report import StageReport
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import (
+    JudgmentRow,
+    LabelKind,
+    LabelRow,
+    PendingTurn,
+    PreferenceRow,
+    Unlabelled,
+)
+from gpa_agent.preferences.embedded import EXPLAINER_VERSION, explain
+from gpa_agent.rubrics.traits import CATALOGUE_VERSION, measure_many
+from gpa_agent.understanding.protocols import JudgedTurn, SatisfactionReader
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (stage, done, total or None)."""
+
+MEASURE_STAGE = "traits"
+_BATCH = 2000
+
+
+class Labeller(NamedTuple):
+    """Whoever labels conversations with an intent or a group.
+
+    Attributes:
+        classify: Texts in, labels out, in order.
+        version: Part of the stage's key.
+    """
+
+    classify: Callable[[list[str]], list[Label]]
+    version: str
+
+
+def as_judged(turn: PendingTurn) -> JudgedTurn:
+    """A turn of the ledger as a satisfaction reader takes it."""
+    return JudgedTurn(turn.user, turn.assistant, turn.reply, turn.earlier, turn.last)
+
+
+def judge(ledger: Ledger, reader: SatisfactionReader, progress: Progress) -> StageReport:
+    """Judge every answered turn that a later utterance can speak for."""
+    started, done, abstained = time.perf_counter(), 0, 0
+    for batch in ledger.turns_to_judge(reader.version, batch=_BATCH):
+        verdicts = reader.judge([as_judged(t) for t in batch])
+        ledger.add_judgments(
+            [
+                JudgmentRow(
+                    t.conversation, t.idx, v.judgment, v.confidence, v.source, reader.version
+                )
+                for t, v in zip(batch, verdicts, strict=True)
+            ]
+        )
+        done += len(batch)
+        abstained += sum(v.judgment is Judgment.NEITHER for v in verdicts)
+        progress("judge", done, None)
+    return StageReport(done=done, skipped=abstained, seconds=time.perf_counter() - started)
+
+
+def label(
+    ledger: Ledger,
+    kind: LabelKind,
+    labeller: Labeller,
+    text_of: Callable[[Unlabelled], str],
+    progress: Progress,
+) -> StageReport:
+    """Label every conversation and pair whose record names no intent (or group)."""
+    started, done, unknown = time.perf_counter(), 0, 0
+    for batch in ledger.to_label(kind, labeller.version, batch=_BATCH):
+        labels = labeller.classify([text_of(s) for s in batch])
+        ledger.add_labels(
+            [
+                LabelRow(
+                    s.subject, s.subject_id, kind, x.value, x.confidence, x.source, labeller.version
+                )
+                for s, x in zip(batch, labels, strict=True)
+            ]
+        )
+        done += len(batch)
+        unknown += sum(x.value == UNKNOWN for x in labels)
+        progress(f"label {kind}", done, None)
+    return StageReport(done=done, skipped=unknown, seconds=time.perf_counter() - started)
+
+
+def explain_preferences(ledger: Ledger, progress: Progress) -> StageReport:
+    """Write down what each pleased or displeased user seems to have expected."""
+    started, done, silent = time.perf_counter(), 0, 0
+    for batch in ledger.turns_to_explain(EXPLAINER_VERSION, batch=_BATCH):
+        rows: list[PreferenceRow] = []
+        for text in batch:
+            preference = explain(
+                as_judged(text.turn), text.judgment, id=text.input_id, confidence=text.confidence
+            )
+            if preference is not None:
+                rows.append(
+                    PreferenceRow(
+                        preference.id,
+                        "conversation",
+                        text.turn.conversation,
+                        text.turn.idx,
+                        int(preference.polarity),
+                        preference.expectation,
+                        preference.reason,
+                        preference.cues,
+                        EXPLAINER_VERSION,
+                    )
+                )
+        ledger.add_preferences(
+            rows, source=EXPLAINER_VERSION, seen=[text.input_id for text in batch]
+        )
+        done += len(batch)
+        silent += len(batch) - len(rows)
+        progress("explain", done, None)
+    return StageReport(done=done, skipped=silent, seconds=time.perf_counter() - started)
+
+
+def measure(ledger: Ledger, progress: Progress) -> StageReport:
+    """Measure the catalogue's traits on every judged answer and both sides of every pair."""
+    started, done = time.perf_counter(), 0
+    ids: list[str] = []
+
+    def texts() -> Iterator[tuple[str, str]]:
+        for batch in ledger.answers_to_measure(MEASURE_STAGE, CATALOGUE_VERSION, batch=_BATCH):
+            for answer in batch:
+                ids.append(answer.input_id)
+                yield answer.prompt, answer.answer
+
+    for chunk in _chunks(measure_many(texts()), _BATCH):
+        named = [(ids[i], v.astype("<f4").tobytes()) for i, v in enumerate(chunk)]
+        del ids[: len(chunk)]
+        ledger.add_stage_results(MEASURE_STAGE, CATALOGUE_VERSION, named)
+        done += len(named)
+        progress("measure", done, None)
+    return StageReport(done=done, seconds=time.perf_counter() - started)
+
+
+def _chunks(
+    vectors: Iterable[NDArray[np.float32]], size: int
+) -> Iterator[list[NDArray[np.float32]]]:
+    chunk: list[NDArray[np.float32]] = []
+    for vector in vectors:
+        chunk.append(vector)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,147 @@
+"""Rubrics by meaning: a Chroma index over live aspects that can be rebuilt at any time.
+
+SQL is the only truth (`docs/decisions/0002-sql-is-the-truth.md`): the index holds nothing that is not in the
+ledger. It is rebuilt when the fingerprint of what it was built from differs, and thrown away
+and rebuilt when it is damaged (Chroma 1.5.9 stays broken after a full disk). Embedded, one
+process's own path, embeddings always passed in, telemetry off, never a port.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpa_agent.errors import StoreError
+from gpa_agent.rubrics.records import Aspect, Rubric
+
+if TYPE_CHECKING:
+    from gpa_agent.embedding import TextEncoder
+
+logger = logging.getLogger(__name__)
+
+_COLLECTION = "live-aspects"
+_FINGERPRINT = "fingerprint"
+
+
+class RubricIndex:
+    """A Chroma collection of live aspects.
+
+    Args:
+        path: Folder of the index; belongs to this process alone.
+        encoder: Turns texts into vectors.
+    """
+
+    def __init__(self, path: Path, encoder: TextEncoder) -> None:
+        self._path = path
+        self._encoder = encoder
+        self._client: Any = None
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._client is not None:
+            from chromadb.api.shared_system_client import (  # noqa: PLC0415 -- heavy
+                SharedSystemClient,
+            )
+
+            self._client = None
+            SharedSystemClient.clear_system_cache()
+
+    def search(
+        self, rubrics: Sequence[Rubric], text: str, *, limit: int
+    ) -> list[tuple[Rubric, Aspect, float]]:
+        """Live aspects nearest in meaning, after bringing the index up to date.
+
+        Args:
+            rubrics: What is live now, from the ledger.
+            text: What to look for.
+            limit: How many at most.
+
+        Returns:
+            (rubric, aspect, cosine similarity), best first.
+
+        Raises:
+            StoreError: The index cannot be written even when made anew.
+        """
+        entries = _entries(rubrics)
+        if not entries or limit < 1:
+            return []
+        collection = self._current(entries)
+        found = collection.query(
+            query_embeddings=self._encoder.encode([text]),
+            n_results=min(limit, len(entries)),
+            include=["distances"],
+        )
+        distances = zip(found["ids"][0], found["distances"][0], strict=True)
+        return [(*entries[id_], 1.0 - float(distance)) for id_, distance in distances]
+
+    def _current(self, entries: dict[str, tuple[Rubric, Aspect]]) -> Any:  # noqa: ANN401 -- untyped library
+        wanted = _fingerprint(entries, self._encoder.name)
+        try:
+            collection = self._open()
+            if collection is not None and (collection.metadata or {}).get(_FINGERPRINT) == wanted:
+                if collection.count() == len(entries):
+                    return collection
+            return self._build(entries, wanted)
+        except Exception as exc:  # noqa: BLE001 -- Chroma raises bare and Rust errors when damaged
+            logger.warning("the rubric index is damaged and is made anew: %s", type(exc).__name__)
+            try:
+                self.close()
+                shutil.rmtree(self._path, ignore_errors=True)
+                return self._build(entries, wanted)
+            except Exception as again:
+                raise StoreError(
+                    f"cannot make the rubric index at {self._path}: {again}; "
+                    "check permissions and free space"
+                ) from again
+
+    def _open(self) -> Any:  # noqa: ANN401 -- untyped library
+        if self._client is None:
+            import chromadb  # noqa: PLC0415 -- half a second, and only searching needs it
+            from chromadb.config import Settings as ChromaSettings  # noqa: PLC0415
+
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._client = chromadb.PersistentClient(
+                path=str(self._path), settings=ChromaSettings(anonymized_telemetry=False)
+            )
+        names = {c.name for c in self._client.list_collections()}
+        if _COLLECTION not in names:
+            return None
+        return self._client.get_collection(_COLLECTION, embedding_function=None)
+
+    def _build(self, entries: dict[str, tuple[Rubric, Aspect]], fingerprint: str) -> Any:  # noqa: ANN401
+        if self._open() is not None:
+            self._client.delete_collection(_COLLECTION)
+        collection = self._client.create_collection(
+            _COLLECTION,
+            embedding_function=None,
+            configuration={"hnsw": {"space": "cosine"}},
+            metadata={_FINGERPRINT: fingerprint},
+        )
+        texts = [_text(r, a) for r, a in entries.values()]
+        collection.add(ids=list(entries), embeddings=self._encoder.encode(texts))
+        return collection
+
+
+def _entries(rubrics: Sequence[Rubric]) -> dict[str, tuple[Rubric, Aspect]]:
+    """Live aspects under deterministic ids; names are hashed because Chroma restricts ids."""
+    entries: dict[str, tuple[Rubric, Aspect]] = {}
+    for rubric in rubrics:
+        for aspect in rubric.aspects:
+            name = [rubric.intent, *rubric.contrast.model_dump().values(), aspect.name]
+            digest = hashlib.sha256(json.dumps([*name, rubric.version]).encode()).hexdigest()
+            entries[digest[:32]] = (rubric, aspect)
+    return entries
+
+
+def _text(rubric: Rubric, aspect: Aspect) -> str:
+    return " ".join([rubric.intent, aspect.name, aspect.interpretation, *aspect.guidance.values()])
+
+
+def _fingerprint(entries: dict[str, tuple[Rubric, Aspect]], encoder: str) -> str:
+    texts = [[id_, _text(r, a)] for id_, (r, a) in sorted(entries.items())]
+    return hashlib.sha256(json.dumps([encoder, texts]).encode()).hexdigest()

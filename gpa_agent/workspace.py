@@ -1,0 +1,607 @@
+"""A workspace: one folder that holds a deployment.
+
+::
+
+    my.gpa/
+      settings.json      what is compared, thresholds, how turns are served
+      people.key         the key under which user ids are hashed (mode 0600)
+      ledger.sqlite      the only truth: everything observed and learned
+      models/            small classifiers trained here, as safetensors and JSON
+      chroma/            an index of the rubrics that can be rebuilt at any time
+
+Everything a program needs is a method here; the command line is a thin shell over it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+
+from gpa_agent.conversations.records import Judgment, Label
+from gpa_agent.errors import GPAError, UsageError
+from gpa_agent.learning.report import IngestReport, LearnReport
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import StoredRubric
+from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Rubric
+from gpa_agent.rubrics.snapshot import EMPTY, Snapshot, build_snapshot
+from gpa_agent.settings import Settings
+from gpa_agent.settings_file import load_settings, people_key, store_settings
+
+if TYPE_CHECKING:
+    from gpa_agent.embedding import TextEncoder
+    from gpa_agent.learning.labelling import Labelling
+    from gpa_agent.learning.stages import Progress
+    from gpa_agent.rubrics.index import RubricIndex
+    from gpa_agent.understanding.protocols import (
+        GroupClassifier,
+        IntentClassifier,
+        SatisfactionReader,
+    )
+
+logger = logging.getLogger(__name__)
+
+_REFRESH_SECONDS = 0.5
+"""How often a process looks whether another has changed what is live."""
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+class Workspace:
+    """Everything a deployment has: settings, ledger, rubrics, classifiers.
+
+    Thread-safe for serving; one process at a time should learn. Use it as a context manager or
+    call `close`.
+
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp() + "/my.gpa", groups=["novice", "expert"])
+        >>> ws.stats()["conversations"]
+        0
+        >>> ws.close()
+    """
+
+    def __init__(
+        self, path: Path, settings: Settings, ledger: Ledger, encoder: TextEncoder | None = None
+    ) -> None:
+        self.path = path
+        self.settings = settings
+        self.ledger = ledger
+        self._encoder = encoder
+        self._snapshot: Snapshot = EMPTY
+        self._loading = threading.RLock()
+        self._closed = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._reader: SatisfactionReader | None = None
+        self._labelling: Labelling | None = None
+        self._index: RubricIndex | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        groups: Sequence[str] | None = None,
+        intents: Mapping[str, Any] | None = None,
+        contrasts: Sequence[Contrast | tuple[str, str]] | None = None,
+        create: bool = True,
+        encoder: TextEncoder | None = None,
+        **settings: Any,  # noqa: ANN401 -- any field of Settings, checked by it
+    ) -> Workspace:
+        """Open a workspace, making it where there is none.
+
+        Args:
+            path: The folder.
+            groups: Groups to compare; stored.
+            intents: Taxonomy as ``{name: description}`` or ``{name: {"description": ...,
+                "examples": [...]}}``; stored.
+            contrasts: Contrasts to test instead of the default ones; stored.
+            create: Whether to make a workspace where there is none.
+            encoder: Sentence encoder to use instead of the one that is found.
+            **settings: Any further field of `gpa_agent.settings.Settings`; stored.
+
+        Raises:
+            UsageError: A setting is wrong, or there is no workspace and ``create`` is False.
+            WorkspaceError: What is there is not a workspace, or from a newer version.
+            StoreError: The folder cannot be read or written.
+        """
+        folder = Path(path).expanduser()
+        given = dict(settings)
+        if groups is not None:
+            given["groups"] = tuple(groups)
+        if intents is not None:
+            given["intents"] = {
+                name: {"description": entry} if isinstance(entry, str) else entry
+                for name, entry in intents.items()
+            }
+        if contrasts is not None:
+            given["contrasts"] = [{"group": g, "other": o} for g, o in contrasts]
+        merged = load_settings(folder, given, create=create)
+        ledger = Ledger.open(folder / "ledger.sqlite", people_key=people_key(folder))
+        store_settings(folder, given)
+        return cls(folder, merged, ledger, encoder)
+
+    def close(self) -> None:
+        """Stop watching and close the stores; safe to call twice."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        if self._watcher is not None:
+            self._watcher.join(timeout=5)
+        if self._index is not None:
+            self._index.close()
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        source: str | Path | BinaryIO,
+        *,
+        format: str | None = None,  # noqa: A002 -- the word users know from other tools
+        max_bad: float = 0.01,
+        group_by: str | None = None,
+        progress: Progress = _silent,
+    ) -> IngestReport:
+        """Read a log: all of it, or nothing where too many lines are unusable.
+
+        Args:
+            source: Path (plain, gzip or Parquet), ``"-"`` for standard input, or a binary stream.
+            format: ``gpa``, ``openai``, ``sharegpt`` or ``wildchat``; None to find it by looking.
+            max_bad: Largest share of unusable lines that is tolerated.
+            group_by: Metadata field of each record that names the group.
+            progress: Called with (stage, done, total).
+
+        Raises:
+            DataError: The log is empty, damaged, or has too many unusable lines.
+        """
+        from gpa_agent.learning.pipeline import ingest  # noqa: PLC0415 -- keeps serving light
+
+        report = ingest(
+            self.ledger,
+            source,
+            format=format,
+            max_bad=max_bad,
+            group_by=group_by,
+            progress=progress,
+        )
+        self.refresh()
+        return report
+
+    def learn(
+        self, *, publish: Literal["auto", "review"] | None = None, progress: Progress = _silent
+    ) -> LearnReport:
+        """Learn from everything the ledger holds; run again it redoes nothing that is done.
+
+        Args:
+            publish: ``auto`` serves what passes the gate, ``review`` leaves it approved; None as the
+                settings say.
+            progress: Called with (stage, done, total).
+        """
+        from gpa_agent.learning.pipeline import learn  # noqa: PLC0415 -- keeps serving light
+
+        settings = self.settings
+        if publish is not None:
+            settings = settings.model_copy(update={"publish": publish})
+        encoder = self.encoder()
+        learned = learn(
+            self.ledger,
+            settings,
+            reader=self.satisfaction_reader(),
+            labelling=self._label(),
+            progress=progress,
+        )
+        self.refresh()
+        return learned.report.model_copy(
+            update={"encoder": f"{encoder.name} ({getattr(encoder, 'origin', 'given')})"}
+        )
+
+    def learn_null(self, times: int, *, progress: Progress = _silent) -> list[int]:
+        """How many aspects would be live with groups dealt at random, ``times`` times.
+
+        Call it after `learn`. A sound log gives zeros.
+        """
+        from gpa_agent.learning.pipeline import learn_null  # noqa: PLC0415 -- keeps serving light
+
+        return learn_null(
+            self.ledger,
+            self.settings,
+            one_intent=self._label().one_intent,
+            times=times,
+            progress=progress,
+        )
+
+    def feedback(
+        self, *, conversation: str, turn: int, judgment: Judgment | int, user: str | None = None
+    ) -> None:
+        """Record an explicit judgment of an answer; it wins over anything read from the text.
+
+        Args:
+            conversation: Id of the conversation.
+            turn: Position of the turn in it, from 0.
+            judgment: SAT (1), DSAT (-1) or NEITHER (0, takes an earlier judgment back).
+            user: Who judges, where that is to be checked against the conversation's user.
+
+        Raises:
+            UsageError: There is no such turn, or it is another user's.
+        """
+        try:
+            verdict = Judgment(judgment)
+        except ValueError:
+            raise UsageError(
+                f"judgment {judgment!r} is not 1 (pleased), -1 (displeased) or 0 (neither)"
+            ) from None
+        if user is not None:
+            owner = self.ledger.owner(conversation)
+            if owner is not None and owner != self.person(user):
+                raise UsageError(f"conversation {conversation!r} belongs to another user")
+        self.ledger.add_explicit(conversation, turn, verdict)
+
+    def forget(self, user: str) -> dict[str, Any]:
+        """Delete everything of a person and recompute or retire what rested on them.
+
+        Args:
+            user: The raw user id.
+
+        Returns:
+            A receipt: rows deleted by table, and the aspects that were live before and are not after.
+        """
+        deleted = self.ledger.forget(self.person(user))
+        before = {(r.intent, a.name) for r in self._live() for a in r.aspects}
+        retired: list[dict[str, str]] = []
+        if sum(deleted.values()) > 0 and before:
+            self.learn()
+            after = {(r.intent, a.name) for r in self._live() for a in r.aspects}
+            retired = [{"intent": i, "aspect": n} for i, n in sorted(before - after)]
+        self.refresh()
+        return {"person": self.person(user), "deleted": deleted, "retired": retired}
+
+    def stats(self) -> dict[str, int]:
+        """Counts of what the ledger holds."""
+        return self.ledger.counts()
+
+    # -- rubrics -------------------------------------------------------------------------------
+
+    def rubric(self, *, intent: str, group: str) -> Rubric | None:
+        """The rubric that serves a group in an intent (live aspects only), or None.
+
+        Reads memory only, so it can stand on the hot path.
+        """
+        return self.snapshot().rubric(intent=intent, group=group)
+
+    def rubrics(self) -> list[Rubric]:
+        """Everything the last run found, and what is live, by intent and contrast."""
+        live = {_key(r): r for r in self._live()}
+        found: dict[tuple[str, str, str], list[Aspect]] = {}
+        for row in self.ledger.aspects_of_latest():
+            aspect = Aspect.model_validate(row.body)
+            found.setdefault((row.intent, row.group, row.other), []).append(aspect)
+        merged: list[Rubric] = []
+        for key in sorted(live.keys() | found.keys() | set(self.ledger.tested_contrasts())):
+            serving = live.get(key)
+            names = {a.name for a in serving.aspects} if serving else set[str]()
+            rest = [a for a in found.get(key, []) if a.name not in names and a.status != "live"]
+            intent, group, other = key
+            merged.append(
+                Rubric(
+                    intent=intent,
+                    contrast=ContrastModel(group=group, other=other),
+                    version=self.ledger.latest_version(*key),
+                    aspects=(*(serving.aspects if serving else ()), *rest),
+                )
+            )
+        return merged
+
+    def approve(
+        self, *, intent: str, name: str | None = None, group: str | None = None
+    ) -> list[Rubric]:
+        """Serve aspects that passed the gate and wait, or that a person had taken out.
+
+        Args:
+            intent: The intent.
+            name: One aspect; None for all that are approved.
+            group: First-named group of the contrast, where the intent has several.
+
+        Raises:
+            UsageError: There is no such aspect, or it did not pass (the reason is named).
+        """
+        changed: list[Rubric] = []
+        for rubric in self._of(intent, group):
+            chosen = [a for a in rubric.aspects if _approvable(a, name)]
+            if not chosen:
+                continue
+            self.ledger.release(*_key(rubric), names=[a.name for a in chosen])
+            serving = [a for a in rubric.aspects if a.status == "live"]
+            serving += [a.model_copy(update={"status": "live", "reason": None}) for a in chosen]
+            names = ", ".join(a.name for a in chosen)
+            changed.append(self._publish(rubric, serving, reason=f"approved {names}"))
+        if not changed:
+            raise UsageError(self._why_not_approvable(intent, name, group))
+        return changed
+
+    def reject(self, *, intent: str, name: str, group: str | None = None) -> list[Rubric]:
+        """Take an aspect out, now and for later runs, until somebody approves it.
+
+        Raises:
+            UsageError: The intent has no such aspect.
+        """
+        changed: list[Rubric] = []
+        for rubric in self._of(intent, group):
+            if not any(a.name == name for a in rubric.aspects):
+                continue
+            self.ledger.hold(*_key(rubric), names=[name])
+            serving = [a for a in rubric.aspects if a.status == "live" and a.name != name]
+            if any(a.name == name and a.status == "live" for a in rubric.aspects):
+                changed.append(self._publish(rubric, serving, reason=f"rejected {name}"))
+            else:
+                changed.append(rubric)
+        if not changed:
+            raise UsageError(f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`")
+        return changed
+
+    def rollback(self, *, intent: str, version: int, group: str | None = None) -> Rubric:
+        """Serve an earlier version again, at once; what it lacks stays out until approved.
+
+        Raises:
+            UsageError: There is no such version, or the intent has several contrasts and
+                ``group`` does not say which.
+        """
+        rubrics = self._of(intent, group)
+        if len(rubrics) > 1:
+            names = ", ".join(repr(r.contrast.group) for r in rubrics)
+            raise UsageError(f"intent {intent!r} has several contrasts; name the group: {names}")
+        key = _key(rubrics[0])
+        before = {a.name for a in rubrics[0].aspects if a.status == "live"}
+        stored = self.ledger.restore(
+            intent=key[0],
+            group=key[1],
+            other=key[2],
+            version=version,
+            reason=f"rolled back to version {version}",
+        )
+        restored = Rubric.model_validate(stored.body)
+        now = {a.name for a in restored.aspects}
+        self.ledger.hold(*key, names=sorted(before - now))
+        self.ledger.release(*key, names=sorted(now))
+        self.refresh()
+        return restored
+
+    def history(self, *, intent: str, group: str | None = None) -> list[StoredRubric]:
+        """Every version of an intent's rubrics with its reason, oldest first."""
+        versions: list[StoredRubric] = []
+        for rubric in self._of(intent, group):
+            i, g, o = _key(rubric)
+            versions += self.ledger.history(intent=i, group=g, other=o)
+        return versions
+
+    def export_rubrics(self) -> list[Rubric]:
+        """What is live, as it can be read, versioned and imported elsewhere."""
+        return self._live()
+
+    def import_rubrics(self, rubrics: Iterable[Rubric]) -> list[Rubric]:
+        """Serve hand-written rubrics as seeds, marked as having no evidence here.
+
+        A later run that finds evidence on the same aspect replaces the seed.
+
+        Args:
+            rubrics: Rubrics; aspects need a name, guidance, rating and interpretation. Evidence
+                they carry was found on other data and is dropped.
+        """
+        changed: list[Rubric] = []
+        for rubric in rubrics:
+            key = _key(rubric)
+            live = next((r for r in self._live() if _key(r) == key), None)
+            seeds = [
+                a.model_copy(
+                    update={
+                        "status": "live",
+                        "evidence": None,
+                        "reason": "imported: no evidence in this workspace",
+                    }
+                )
+                for a in rubric.aspects
+            ]
+            kept = [
+                a for a in (live.aspects if live else ()) if a.name not in {s.name for s in seeds}
+            ]
+            self.ledger.release(*key, names=[s.name for s in seeds])
+            changed.append(self._publish(rubric, [*kept, *seeds], reason="imported"))
+        return changed
+
+    def search_rubrics(self, text: str, *, limit: int = 5) -> list[tuple[Rubric, Aspect, float]]:
+        """Live aspects nearest in meaning to a text, from the Chroma index.
+
+        Args:
+            text: What to look for.
+            limit: How many at most.
+
+        Returns:
+            (rubric, aspect, cosine similarity in [-1, 1]), best first.
+        """
+        from gpa_agent.rubrics.index import RubricIndex  # noqa: PLC0415 -- chromadb is heavy
+
+        with self._loading:
+            if self._index is None:
+                self._index = RubricIndex(self.path / "chroma", self.encoder())
+        return self._index.search(self._live(), text, limit=limit)
+
+    # -- serving -------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """What is live, in memory; loaded at the first call and kept fresh by a thread."""
+        if self._snapshot is EMPTY:
+            with self._loading:
+                if self._snapshot is EMPTY:
+                    self.refresh()
+                    self._watch()
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Read what is live from the ledger now."""
+        revision = self.ledger.revision()
+        self._snapshot = build_snapshot(
+            self._live(), self.ledger.people_groups(), revision=revision
+        )
+
+    def person(self, user_id: str) -> str:
+        """The keyed hash under which a user is stored."""
+        return self.ledger.person(user_id)
+
+    def known_group(self, user_id: str) -> str | None:
+        """The group a user had in the log, from memory; None where unknown."""
+        return self.snapshot().groups.get(self.person(user_id))
+
+    def encoder(self) -> TextEncoder:
+        """The sentence encoder, found once."""
+        with self._loading:
+            if self._encoder is None:
+                from gpa_agent.embedding import find_encoder  # noqa: PLC0415 -- loads a model
+
+                self._encoder = find_encoder()
+            return self._encoder
+
+    def satisfaction_reader(self) -> SatisfactionReader:
+        """The embedded reader of satisfaction, loaded once."""
+        with self._loading:
+            if self._reader is None:
+                from gpa_agent.understanding.satisfaction import (  # noqa: PLC0415 -- loads weights
+                    EmbeddedSatisfaction,
+                )
+
+                self._reader = EmbeddedSatisfaction(self.encoder())
+            return self._reader
+
+    def intent_classifier(self) -> IntentClassifier | None:
+        """Who tells intents on the hot path; None where there is nothing to tell apart."""
+        return self._label().intent_classifier()
+
+    def group_classifier(self) -> GroupClassifier | None:
+        """Who tells groups on the hot path; None where none was worth training."""
+        return self._label().group_classifier()
+
+    def warm(self) -> None:
+        """Load snapshot, encoder and classifiers now, so that the first turn need not."""
+        self.snapshot()
+        self.intent_classifier()
+        self.group_classifier()
+        self.satisfaction_reader()
+
+    def record_turn(
+        self,
+        *,
+        conversation: str,
+        key: str,
+        user: str,
+        assistant: str,
+        user_id: str | None,
+        group: Label | None,
+        intent: Label | None,
+        trace: Mapping[str, Any],
+    ) -> None:
+        """Store a served turn durably, and judge the turn before it from what the user said.
+
+        Args:
+            conversation: Id of the conversation (the thread).
+            key: Identifies the turn in it; recording the same key again changes nothing.
+            user: What the user said.
+            assistant: The answer that was given.
+            user_id: Raw user id, where known.
+            group: The group served, with confidence.
+            intent: The intent served, with confidence.
+            trace: What was served, as in the state's ``gpa``.
+
+        Raises:
+            StoreError: The ledger cannot be written; nothing was stored.
+        """
+        from gpa_agent.learning.stages import judge_previous  # noqa: PLC0415 -- keeps import light
+
+        idx = self.ledger.record_turn(
+            conversation=conversation,
+            key=key,
+            user=user,
+            assistant=assistant,
+            person=self.person(user_id) if user_id else None,
+            group=group,
+            intent=intent,
+            served=trace,
+        )
+        judge_previous(self.ledger, self.satisfaction_reader(), conversation, idx)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _label(self) -> Labelling:
+        with self._loading:
+            if self._labelling is None:
+                from gpa_agent.learning.labelling import Labelling  # noqa: PLC0415 -- loads models
+
+                self._labelling = Labelling(self.path / "models", self.settings, self.encoder)
+            return self._labelling
+
+    def _live(self) -> list[Rubric]:
+        return [Rubric.model_validate(r.body) for r in self.ledger.live_rubrics()]
+
+    def _of(self, intent: str, group: str | None) -> list[Rubric]:
+        all_rubrics = self.rubrics()
+        found = [
+            r
+            for r in all_rubrics
+            if r.intent == intent and group in (None, r.contrast.group, r.contrast.other)
+        ]
+        if not found:
+            known = ", ".join(sorted({repr(r.intent) for r in all_rubrics})) or "none yet"
+            raise UsageError(f"there is no rubric of intent {intent!r}; there are: {known}")
+        return found
+
+    def _publish(self, rubric: Rubric, aspects: Sequence[Aspect], *, reason: str) -> Rubric:
+        body = rubric.model_copy(update={"aspects": tuple(aspects)}).model_dump(mode="json")
+        stored = self.ledger.publish(body, reason=reason)
+        self.refresh()
+        return Rubric.model_validate(stored.body)
+
+    def _why_not_approvable(self, intent: str, name: str | None, group: str | None) -> str:
+        if name is None:
+            return f"intent {intent!r} has nothing that waits for approval"
+        for rubric in self._of(intent, group):
+            for aspect in rubric.aspects:
+                if aspect.name == name:
+                    if aspect.status == "live":
+                        return f"{name!r} is live already"
+                    return f"{name!r} did not pass and cannot be approved: {aspect.reason}"
+        return f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`"
+
+    def _watch(self) -> None:
+        if self._watcher is None and not self._closed.is_set():
+            self._watcher = threading.Thread(target=self._follow, name="gpa-snapshot", daemon=True)
+            self._watcher.start()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(_REFRESH_SECONDS):
+            try:
+                if self.ledger.revision() != self._snapshot.revision:
+                    self.refresh()
+            except GPAError as error:
+                # The old snapshot keeps serving; the next round tries again.
+                logger.warning("cannot look for newer rubrics: %s", error)
+
+
+def _key(rubric: Rubric) -> tuple[str, str, str]:
+    return rubric.intent, rubric.contrast.group, rubric.contrast.other
+
+
+def _approvable(aspect: Aspect, name: str | None) -> bool:
+    from gpa_agent.learning.publishing import HELD  # noqa: PLC0415 -- keeps import light
+
+    if name is None:
+        return aspect.status == "approved"
+    passed = aspect.status == "approved" or aspect.reason == HELD
+    return aspect.name == name and passed
