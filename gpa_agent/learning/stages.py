@@ -40,11 +40,11 @@ class Labeller(NamedTuple):
     """Whoever labels conversations with an intent or a group.
 
     Attributes:
-        classify: Texts in, labels out, in order.
+        classify: Conversations and pairs in, labels out, in order.
         version: Part of the stage's key.
     """
 
-    classify: Callable[[list[str]], list[Label]]
+    classify: Callable[[list[Unlabelled]], list[Label]]
     version: str
 
 
@@ -73,16 +73,12 @@ def judge(ledger: Ledger, reader: SatisfactionReader, progress: Progress) -> Sta
 
 
 def label(
-    ledger: Ledger,
-    kind: LabelKind,
-    labeller: Labeller,
-    text_of: Callable[[Unlabelled], str],
-    progress: Progress,
+    ledger: Ledger, kind: LabelKind, labeller: Labeller, progress: Progress
 ) -> StageReport:
     """Label every conversation and pair whose record names no intent (or group)."""
     started, done, unknown = time.perf_counter(), 0, 0
     for batch in ledger.to_label(kind, labeller.version, batch=_BATCH):
-        labels = labeller.classify([text_of(s) for s in batch])
+        labels = labeller.classify(batch)
         ledger.add_labels(
             [
                 LabelRow(
@@ -95,6 +91,28 @@ def label(
         unknown += sum(x.value == UNKNOWN for x in labels)
         progress(f"label {kind}", done, None)
     return StageReport(done=done, skipped=unknown, seconds=time.perf_counter() - started)
+
+
+def judge_previous(
+    ledger: Ledger, reader: SatisfactionReader, conversation: str, idx: int
+) -> None:
+    """Judge the turn before a freshly recorded one from what the user said in it."""
+    turn = ledger.previous_turn(conversation, idx)
+    if turn is None:
+        return
+    verdict = reader.judge([as_judged(turn)])[0]
+    ledger.add_judgments(
+        [
+            JudgmentRow(
+                turn.conversation,
+                turn.idx,
+                verdict.judgment,
+                verdict.confidence,
+                verdict.source,
+                reader.version,
+            )
+        ]
+    )
 
 
 def explain_preferences(ledger: Ledger, progress: Progress) -> StageReport:

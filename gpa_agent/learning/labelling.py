@@ -1,0 +1,241 @@
+"""Who labels intents and groups: what the workspace was told, and what it can learn from records.
+
+Order for an intent: the record, else a classifier trained on the records that name one (together
+with the taxonomy), else the taxonomy alone. Order for a group: the record, else what is
+known of the person, else a classifier, which is kept only where it beats chance on people
+it has not seen. The same classifiers serve the hot path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpa_agent.conversations.records import UNKNOWN, Label
+from gpa_agent.embedding import TextEncoder
+from gpa_agent.errors import WorkspaceError
+from gpa_agent.learning.report import StageReport
+from gpa_agent.learning.stages import Labeller, Progress, label
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import LabelKind, LabelledText, Unlabelled
+from gpa_agent.settings import Settings
+from gpa_agent.settings_file import write_whole
+from gpa_agent.understanding.distilled import DistilledClassifier
+from gpa_agent.understanding.groups import train_group_classifier
+from gpa_agent.understanding.intents import build_intent_classifier, train_intent_classifier
+from gpa_agent.understanding.storage import has_classifier, load_classifier, save_classifier
+
+_PER_LABEL = 150
+"""Records of each label a classifier is trained on: more costs encoding time and adds little."""
+_CHARACTERS = 2000
+"""Of each text, this much is read: what is asked stands at its beginning."""
+
+
+class _Sample(NamedTuple):
+    """Records to train on, and a fingerprint that changes when they do."""
+
+    records: list[LabelledText]
+    fingerprint: str
+
+
+class Labelling:
+    """The labelling stage of one workspace, and its classifiers.
+
+    Args:
+        folder: Where trained classifiers are kept.
+        settings: Taxonomy, groups and the confidence below which a label is unknown.
+        encoder: Gives the sentence encoder; called only where something has to be read.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Settings, encoder: Callable[[], TextEncoder]
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._encoder = encoder
+        self._loaded: dict[LabelKind, DistilledClassifier | None] = {}
+
+    @property
+    def one_intent(self) -> bool:
+        """Whether nothing tells intents apart, so that what names none is the one ``general``."""
+        return self.intent_classifier() is None
+
+    def intent_classifier(self) -> DistilledClassifier | None:
+        """The classifier of intents; None where there is neither a taxonomy nor a trained one."""
+        if "intent" not in self._loaded:
+            classifier = self._load("intent")
+            if classifier is None and self._settings.intents:
+                classifier = build_intent_classifier(
+                    self._settings.intents,
+                    self._encoder(),
+                    min_confidence=self._settings.min_confidence,
+                )
+            self._loaded["intent"] = classifier
+        return self._loaded["intent"]
+
+    def group_classifier(self) -> DistilledClassifier | None:
+        """The classifier of groups; None where none beat chance."""
+        if "group" not in self._loaded:
+            self._loaded["group"] = self._load("group")
+        return self._loaded["group"]
+
+    def run(self, ledger: Ledger, progress: Progress) -> dict[str, StageReport]:
+        """Train what can be trained, then label what names no intent or group.
+
+        Args:
+            ledger: Where records and labels are.
+            progress: Called as labels are made.
+
+        Returns:
+            A report for ``train`` and one for ``label``.
+        """
+        started = time.perf_counter()
+        trained = [self._train(ledger, kind, progress) for kind in ("intent", "group")]
+        training = StageReport(
+            done=sum(t is True for t in trained),
+            skipped=sum(t is False for t in trained),
+            seconds=time.perf_counter() - started,
+        )
+        reports = [self._label_intents(ledger, progress), self._label_groups(ledger, progress)]
+        return {
+            "train": training,
+            "label": StageReport(
+                done=sum(r.done for r in reports),
+                skipped=sum(r.skipped for r in reports),
+                seconds=sum(r.seconds for r in reports),
+            ),
+        }
+
+    def _label_intents(self, ledger: Ledger, progress: Progress) -> StageReport:
+        classifier = self.intent_classifier()
+        if classifier is None:
+            return StageReport()
+        labeller = Labeller(lambda s: classifier.classify([_asked(x) for x in s]), classifier.version)
+        return label(ledger, "intent", labeller, progress)
+
+    def _label_groups(self, ledger: Ledger, progress: Progress) -> StageReport:
+        known = ledger.people_groups()
+        classifier = self.group_classifier()
+
+        def classify(subjects: list[Unlabelled]) -> list[Label]:
+            labels = [_known(known.get(s.person or "")) for s in subjects]
+            unknown = [i for i, x in enumerate(labels) if x.value == UNKNOWN]
+            if classifier is not None and unknown:
+                said = classifier.classify([_all_said(subjects[i].texts) for i in unknown])
+                for i, found in zip(unknown, said, strict=True):
+                    labels[i] = found
+            return labels
+
+        if classifier is None and not known:
+            return StageReport()
+        version = _digest([classifier.version if classifier else "", sorted(known.items())])
+        return label(ledger, "group", Labeller(classify, version), progress)
+
+    def _train(self, ledger: Ledger, kind: LabelKind, progress: Progress) -> bool | None:
+        """Train a classifier on what records name; None where nothing has changed since."""
+        sample = _sample(ledger, kind, self._settings)
+        if len({r.label for r in sample.records}) < 2 or self._last(kind) == sample.fingerprint:
+            return None
+        progress(f"train {kind}", 0, len(sample.records))
+        trained, report = (
+            self._train_intents(sample) if kind == "intent" else self._train_groups(sample)
+        )
+        if trained is not None:
+            save_classifier(trained, self._folder / kind)
+        self._remember(kind, sample.fingerprint, report)
+        self._loaded.pop(kind, None)
+        progress(f"train {kind}", len(sample.records), len(sample.records))
+        return trained is not None
+
+    def _train_intents(
+        self, sample: _Sample
+    ) -> tuple[DistilledClassifier | None, Mapping[str, Any]]:
+        return train_intent_classifier(
+            [r.texts[0][:_CHARACTERS] for r in sample.records],
+            [r.label for r in sample.records],
+            self._settings.intents,
+            self._encoder(),
+            people=[r.person or f"row {i}" for i, r in enumerate(sample.records)],
+            min_confidence=self._settings.min_confidence,
+        )
+
+    def _train_groups(
+        self, sample: _Sample
+    ) -> tuple[DistilledClassifier | None, Mapping[str, Any]]:
+        return train_group_classifier(
+            [_all_said(r.texts) for r in sample.records],
+            [r.label for r in sample.records],
+            [r.person or f"row {i}" for i, r in enumerate(sample.records)],
+            self._encoder(),
+            strata=[r.intent or "" for r in sample.records],
+            min_confidence=self._settings.min_confidence,
+        )
+
+    def _load(self, kind: LabelKind) -> DistilledClassifier | None:
+        if not has_classifier(self._folder / kind):
+            return None
+        return load_classifier(self._folder / kind, self._encoder())
+
+    def _last(self, kind: LabelKind) -> str | None:
+        path = self._folder / f"{kind}.json"
+        if not path.exists():
+            return None
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["trained_on"])
+        except (ValueError, KeyError) as exc:
+            raise WorkspaceError(f"{path} is damaged; delete it and run `gpa learn` again") from exc
+
+    def _remember(self, kind: LabelKind, fingerprint: str, report: Mapping[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"trained_on": fingerprint, "report": dict(report)}, indent=2)
+        write_whole(self._folder / f"{kind}.json", content.encode())
+
+
+def _sample(ledger: Ledger, kind: LabelKind, settings: Settings) -> _Sample:
+    """A bounded, deterministic sample of the records that name a label."""
+    wanted = set(settings.groups) if kind == "group" else set[str]()
+    best: dict[str, list[tuple[str, LabelledText]]] = {}
+    for record in ledger.labelled_texts(kind):
+        if not record.texts or (wanted and record.label not in wanted):
+            continue
+        rows = best.setdefault(record.label, [])
+        # The smallest hashes are a random sample that does not depend on the order of the log.
+        rows.append((_digest([record.person, *record.texts]), record))
+        if len(rows) > 4 * _PER_LABEL:
+            best[record.label] = sorted(rows, key=_by_digest)[:_PER_LABEL]
+    kept = {name: sorted(rows, key=_by_digest)[:_PER_LABEL] for name, rows in sorted(best.items())}
+    fingerprint = _digest(
+        [
+            settings.min_confidence,
+            {n: i.model_dump() for n, i in settings.intents.items()},
+            {name: [d for d, _ in rows] for name, rows in kept.items()},
+        ]
+    )
+    return _Sample([record for rows in kept.values() for _, record in rows], fingerprint)
+
+
+def _by_digest(row: tuple[str, LabelledText]) -> str:
+    return row[0]
+
+
+def _digest(value: Any) -> str:  # noqa: ANN401 -- anything JSON can say
+    return hashlib.sha256(json.dumps(value, default=list).encode()).hexdigest()
+
+
+def _asked(subject: Unlabelled) -> str:
+    """What is asked: a conversation's first utterance, a pair's last."""
+    if not subject.texts:
+        return ""
+    return subject.texts[0 if subject.subject == "conversation" else -1][:_CHARACTERS]
+
+
+def _all_said(texts: tuple[str, ...]) -> str:
+    return "\n".join(texts)[:_CHARACTERS]
+
+
+def _known(group: str | None) -> Label:
+    return Label(UNKNOWN, 0.0, "known") if group is None else Label(group, 1.0, "known")
