@@ -72,4 +72,6 @@ class Settings(BaseSettings):
     budget_seconds: Annotated[float, Field(gt=0)] = 0.25
     """Time our own parts may take before a turn; past it the turn is plain and degraded."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Confidence below which an intent or a group counts as unknown."""
+    """Confidence below which an intent counts as unknown."""
+    min_group_confidence: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Confidence below which a guessed group counts as unknown; with two groups a guess has 0.5."""

@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,14 +167,15 @@ class Labelling:
     def _train_groups(
         self, sample: _Sample
     ) -> tuple[DistilledClassifier | None, Mapping[str, Any]]:
-        return train_group_classifier(
+        classifier, report = train_group_classifier(
             [_all_said(r.texts) for r in sample.records],
             [r.label for r in sample.records],
             [r.person or f"row {i}" for i, r in enumerate(sample.records)],
             self._encoder(),
             strata=[r.intent or "" for r in sample.records],
-            min_confidence=self._settings.min_confidence,
+            min_confidence=self._settings.min_group_confidence,
         )
+        return classifier, asdict(report)
 
     def _load(self, kind: LabelKind) -> DistilledClassifier | None:
         if not has_classifier(self._folder / kind):
@@ -211,6 +213,7 @@ def _sample(ledger: Ledger, kind: LabelKind, settings: Settings) -> _Sample:
     fingerprint = _digest(
         [
             settings.min_confidence,
+            settings.min_group_confidence,
             {n: i.model_dump() for n, i in settings.intents.items()},
             {name: [d for d, _ in rows] for name, rows in kept.items()},
         ]

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpa_agent.conversations.records import UNKNOWN, Judgment, Label
+from gpa_agent.conversations.records import UNKNOWN, Judgment, Label, Verdict
 from gpa_agent.learning.report import StageReport
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import (
+    JudgedText,
     JudgmentRow,
     LabelKind,
     LabelRow,
@@ -117,34 +118,35 @@ def judge_previous(
 
 def explain_preferences(ledger: Ledger, progress: Progress) -> StageReport:
     """Write down what each pleased or displeased user seems to have expected."""
-    started, done, silent = time.perf_counter(), 0, 0
+    started, done = time.perf_counter(), 0
     for batch in ledger.turns_to_explain(EXPLAINER_VERSION, batch=_BATCH):
-        rows: list[PreferenceRow] = []
-        for text in batch:
-            preference = explain(
-                as_judged(text.turn), text.judgment, id=text.input_id, confidence=text.confidence
-            )
-            if preference is not None:
-                rows.append(
-                    PreferenceRow(
-                        preference.id,
-                        "conversation",
-                        text.turn.conversation,
-                        text.turn.idx,
-                        int(preference.polarity),
-                        preference.expectation,
-                        preference.reason,
-                        preference.cues,
-                        EXPLAINER_VERSION,
-                    )
-                )
         ledger.add_preferences(
-            rows, source=EXPLAINER_VERSION, seen=[text.input_id for text in batch]
+            [_explained(text) for text in batch],
+            source=EXPLAINER_VERSION,
+            seen=[text.input_id for text in batch],
         )
         done += len(batch)
-        silent += len(batch) - len(rows)
         progress("explain", done, None)
-    return StageReport(done=done, skipped=silent, seconds=time.perf_counter() - started)
+    return StageReport(done=done, seconds=time.perf_counter() - started)
+
+
+def _explained(text: JudgedText) -> PreferenceRow:
+    turn = text.turn
+    verdict = Verdict(text.judgment, text.confidence, text.source)
+    preference = explain(
+        as_judged(turn), verdict, conversation=turn.conversation, turn_number=turn.idx
+    )
+    return PreferenceRow(
+        preference.id,
+        "conversation",
+        turn.conversation,
+        turn.idx,
+        int(preference.polarity),
+        preference.expectation,
+        preference.reason,
+        preference.cues,
+        EXPLAINER_VERSION,
+    )
 
 
 def measure(ledger: Ledger, progress: Progress) -> StageReport:

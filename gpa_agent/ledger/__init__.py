@@ -1,1 +1,53 @@
-"""ledger."""
+"""The append-only record of everything observed and learned, in SQL."""
+
+from __future__ import annotations
+
+from gpa_agent.ledger.explanations import preference_id
+from gpa_agent.ledger.ingesting import Ingest
+from gpa_agent.ledger.rows import (
+    AnswerText,
+    AspectRow,
+    ContrastRow,
+    JudgedRow,
+    JudgedText,
+    JudgmentRow,
+    LabelKind,
+    LabelledText,
+    LabelRow,
+    Outcome,
+    PendingTurn,
+    PreferenceRow,
+    RunRow,
+    StoredRubric,
+    Subject,
+    Unlabelled,
+    chosen_input,
+    rejected_input,
+    turn_input,
+)
+from gpa_agent.ledger.store import Ledger
+
+__all__ = [
+    "AnswerText",
+    "AspectRow",
+    "ContrastRow",
+    "Ingest",
+    "JudgedRow",
+    "JudgedText",
+    "JudgmentRow",
+    "LabelKind",
+    "LabelRow",
+    "LabelledText",
+    "Ledger",
+    "Outcome",
+    "PendingTurn",
+    "PreferenceRow",
+    "RunRow",
+    "StoredRubric",
+    "Subject",
+    "Unlabelled",
+    "chosen_input",
+    "preference_id",
+    "rejected_input",
+    "turn_input",
+]

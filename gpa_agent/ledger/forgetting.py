@@ -1,0 +1,87 @@
+"""Forgetting a person: their rows go, and then their bytes.
+
+``secure_delete`` overwrites what is deleted; the write-ahead log, which may still hold the
+old pages, is emptied, and the file rewritten without its free pages.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import Connection, Text, cast, delete, literal, select
+
+from gpa_agent.errors import StoreError
+from gpa_agent.ledger.opening import Store, store_errors
+from gpa_agent.ledger.tables import (
+    conversations,
+    judgments,
+    labels,
+    pairs,
+    preferences,
+    stage_results,
+    turns,
+)
+
+
+class Forgetting(Store):
+    """The one thing that deletes."""
+
+    def forget(self, person: str) -> dict[str, int]:
+        """Delete everything of a person.
+
+        Args:
+            person: Keyed hash of the person.
+
+        Returns:
+            Rows deleted by table, and ``compacted``: 1 where the file was rewritten too, 0 where
+            other readers kept it busy (the rows are gone and overwritten all the same).
+        """
+        with self._write() as connection:
+            receipt = _delete(connection, person)
+        receipt["compacted"] = int(self._compact())
+        return receipt
+
+    def _compact(self) -> bool:
+        if self._engine.dialect.name != "sqlite":
+            return False
+        with self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            if not isinstance(raw, sqlite3.Connection):
+                return False
+            try:
+                with store_errors(self._name):
+                    raw.execute("VACUUM").close()
+                    busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except StoreError:
+                return False
+            return not busy
+
+
+def _delete(connection: Connection, person: str) -> dict[str, int]:
+    theirs = select(conversations.c.id).where(conversations.c.person == person)
+    their_pairs = select(pairs.c.id).where(pairs.c.person == person)
+    their_inputs = (
+        select(literal("t:") + turns.c.conversation_id + literal(":") + cast(turns.c.idx, Text))
+        .where(turns.c.conversation_id.in_(theirs))
+        .union_all(
+            select(literal("c:") + pairs.c.id).where(pairs.c.person == person),
+            select(literal("r:") + pairs.c.id).where(pairs.c.person == person),
+        )
+    )
+    receipt: dict[str, int] = {}
+    for table in (preferences, labels):
+        c = table.c
+        gone = delete(table).where(
+            ((c.subject == "conversation") & c.subject_id.in_(theirs))
+            | ((c.subject == "pair") & c.subject_id.in_(their_pairs))
+        )
+        receipt[table.name] = connection.execute(gone).rowcount
+    for name, statement in {
+        "stage_results": delete(stage_results).where(stage_results.c.input_id.in_(their_inputs)),
+        "judgments": delete(judgments).where(judgments.c.conversation_id.in_(theirs)),
+        "turns": delete(turns).where(turns.c.conversation_id.in_(theirs)),
+        "conversations": delete(conversations).where(conversations.c.person == person),
+        "pairs": delete(pairs).where(pairs.c.person == person),
+    }.items():
+        receipt[name] = connection.execute(statement).rowcount
+    return receipt

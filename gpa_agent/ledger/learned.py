@@ -1,0 +1,284 @@
+"""What was learned: runs with all they found, and versions of rubrics.
+
+A rubric is never overwritten. Publishing adds a version and retires the one before;
+restoring adds a version with an older one's body; both in one transaction, which also moves
+the ``revision`` that servers watch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, tuple_, update
+
+from gpa_agent.errors import UsageError
+from gpa_agent.ledger.opening import Store
+from gpa_agent.ledger.rows import AspectRow, RunRow, StoredRubric
+from gpa_agent.ledger.tables import aspects, contrasts, meta, rubric_versions, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REVISION: Final = "revision"
+"""Key in ``meta`` of the number that grows with each change of what is live."""
+
+_V: Final = rubric_versions.c
+
+
+class Learned(Store):
+    """Runs, aspects and rubric versions."""
+
+    def save_run(self, run: RunRow) -> None:
+        """Store a run of learning with its contrasts and aspects.
+
+        Args:
+            run: Saved again under the same id, it replaces what was saved before.
+        """
+        with self._write() as connection:
+            connection.execute(delete(runs).where(runs.c.id == run.id))
+            connection.execute(
+                insert(runs),
+                {
+                    "id": run.id,
+                    "started": run.started,
+                    "finished": run.finished,
+                    "settings": dict(run.settings),
+                    "summary": dict(run.summary),
+                },
+            )
+            if run.contrasts:
+                connection.execute(
+                    insert(contrasts),
+                    [
+                        {
+                            "run_id": run.id,
+                            "intent": row.intent,
+                            "group_name": row.group,
+                            "other": row.other,
+                            "tested": row.tested,
+                            "summary": dict(row.summary),
+                        }
+                        for row in run.contrasts
+                    ],
+                )
+            if run.aspects:
+                connection.execute(
+                    insert(aspects),
+                    [
+                        {
+                            "run_id": run.id,
+                            "intent": row.intent,
+                            "group_name": row.group,
+                            "other": row.other,
+                            "name": row.name,
+                            "status": row.status,
+                            "body": dict(row.body),
+                        }
+                        for row in run.aspects
+                    ],
+                )
+
+    def aspects_of_latest(self) -> list[AspectRow]:
+        """What the latest run found, whatever its status; empty before the first."""
+        a = aspects.c
+        statement = (
+            select(a.intent, a.group_name, a.other, a.name, a.status, a.body)
+            .where(a.run_id == _latest_run())
+            .order_by(a.intent, a.group_name, a.other, a.name)
+        )
+        with self._read() as connection:
+            return [AspectRow(*row) for row in connection.execute(statement)]
+
+    def tested_contrasts(self) -> list[tuple[str, str, str]]:
+        """(intent, group, other) of every contrast the latest run tested, sorted."""
+        c = contrasts.c
+        statement = (
+            select(c.intent, c.group_name, c.other)
+            .where(c.run_id == _latest_run(), c.tested > 0)
+            .order_by(c.intent, c.group_name, c.other)
+        )
+        with self._read() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+
+    def latest_version(self, intent: str, group: str, other: str) -> int:
+        """Number of the newest version of a rubric; 0 where nothing was ever live."""
+        statement = select(func.max(_V.version)).where(_of(intent, group, other))
+        with self._read() as connection:
+            return int(connection.execute(statement).scalar() or 0)
+
+    def set_aspect(self, row: AspectRow) -> None:
+        """Change the status and body of an aspect of the latest run.
+
+        Raises:
+            UsageError: The latest run found no such aspect.
+        """
+        a = aspects.c
+        statement = (
+            update(aspects)
+            .where(
+                a.run_id == _latest_run(),
+                a.intent == row.intent,
+                a.group_name == row.group,
+                a.other == row.other,
+                a.name == row.name,
+            )
+            .values(status=row.status, body=dict(row.body))
+        )
+        with self._write() as connection:
+            if connection.execute(statement).rowcount == 0:
+                raise UsageError(
+                    f"the latest run found no aspect {row.name!r} for intent {row.intent!r}, "
+                    f"{row.group!r} against {row.other!r}; 'gpa rubrics list' shows what there is"
+                )
+
+    def publish(self, body: Mapping[str, Any], *, reason: str) -> StoredRubric:
+        """Make a rubric live as the next version of its (intent, contrast).
+
+        Args:
+            body: ``Rubric.model_dump(mode="json")``; its version is set here.
+            reason: Why, for the history.
+
+        Returns:
+            The version that is live now.
+        """
+        contrast = body["contrast"]
+        with self._write() as connection:
+            return self._append(
+                connection, (body["intent"], contrast["group"], contrast["other"]), body, reason
+            )
+
+    def retire(
+        self, *, intent: str, group: str, other: str = "*", reason: str
+    ) -> StoredRubric | None:
+        """Stop serving a rubric without another in its place.
+
+        Returns:
+            What was retired; None where nothing was live.
+        """
+        with self._write() as connection:
+            live = connection.execute(
+                _rubrics().where(_of(intent, group, other), _V.status == "live")
+            ).first()
+            if live is None:
+                return None
+            connection.execute(
+                update(rubric_versions)
+                .where(_of(intent, group, other), _V.status == "live")
+                .values(status="retired", reason=reason)
+            )
+            _bump(connection)
+            return _stored(live)._replace(status="retired", reason=reason)
+
+    def restore(
+        self, *, intent: str, group: str, other: str = "*", version: int, reason: str = ""
+    ) -> StoredRubric:
+        """Make an earlier version live again, as a new version.
+
+        Raises:
+            UsageError: There is no such version.
+        """
+        with self._write() as connection:
+            old = connection.execute(
+                _rubrics().where(_of(intent, group, other), _V.version == version)
+            ).first()
+            if old is None:
+                raise UsageError(
+                    f"there is no version {version!r} of the rubric for intent {intent!r}, "
+                    f"{group!r} against {other!r}; its history lists what there is"
+                )
+            reason = reason or f"version {version} restored"
+            return self._append(connection, (intent, group, other), _stored(old).body, reason)
+
+    def history(self, *, intent: str, group: str, other: str = "*") -> list[StoredRubric]:
+        """Every version of a rubric, oldest first."""
+        statement = _rubrics().where(_of(intent, group, other)).order_by(_V.version)
+        with self._read() as connection:
+            return [_stored(row) for row in connection.execute(statement)]
+
+    def latest_rubrics(self) -> list[StoredRubric]:
+        """The newest version of every (intent, contrast), whatever its status."""
+        newest = select(_V.intent, _V.group_name, _V.other, func.max(_V.version)).group_by(
+            _V.intent, _V.group_name, _V.other
+        )
+        key = tuple_(_V.intent, _V.group_name, _V.other, _V.version)
+        return self._list(_rubrics().where(key.in_(newest)))
+
+    def live_rubrics(self) -> list[StoredRubric]:
+        """The rubrics being served."""
+        return self._list(_rubrics().where(_V.status == "live"))
+
+    def revision(self) -> int:
+        """Grows with each change of what is live; one indexed read."""
+        with self._read() as connection:
+            return int(
+                connection.execute(select(meta.c.value).where(meta.c.key == REVISION)).scalar_one()
+            )
+
+    def _list(self, statement: Any) -> list[StoredRubric]:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
+        ordered = statement.order_by(_V.intent, _V.group_name, _V.other)
+        with self._read() as connection:
+            return [_stored(row) for row in connection.execute(ordered)]
+
+    def _append(
+        self,
+        connection: Connection,
+        key: tuple[str, str, str],
+        body: Mapping[str, Any],
+        reason: str,
+    ) -> StoredRubric:
+        intent, group, other = key
+        last = connection.execute(select(func.max(_V.version)).where(_of(*key))).scalar()
+        version = (last or 0) + 1
+        connection.execute(
+            update(rubric_versions).where(_of(*key), _V.status == "live").values(status="retired")
+        )
+        stored = StoredRubric(
+            intent,
+            group,
+            other,
+            version,
+            "live",
+            self._clock(),
+            reason,
+            dict(body) | {"version": version},
+        )
+        row = stored._asdict()
+        row["group_name"] = row.pop("group")
+        connection.execute(insert(rubric_versions), row)
+        _bump(connection)
+        return stored
+
+
+def _latest_run() -> Any:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
+    return (
+        select(runs.c.id)
+        .order_by(runs.c.finished.desc(), runs.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _rubrics() -> Any:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
+    return select(
+        _V.intent,
+        _V.group_name,
+        _V.other,
+        _V.version,
+        _V.status,
+        _V.created_at,
+        _V.reason,
+        _V.body,
+    )
+
+
+def _of(intent: str, group: str, other: str) -> Any:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
+    return and_(_V.intent == intent, _V.group_name == group, _V.other == other)
+
+
+def _stored(row: Row[Any]) -> StoredRubric:
+    return StoredRubric._make(row)
+
+
+def _bump(connection: Connection) -> None:
+    value = connection.execute(select(meta.c.value).where(meta.c.key == REVISION)).scalar_one()
+    connection.execute(update(meta).where(meta.c.key == REVISION).values(value=str(int(value) + 1)))

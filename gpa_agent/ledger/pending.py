@@ -1,0 +1,436 @@
+"""What a stage still has to do: rows that lack its result, page by page.
+
+Every iterator pages by primary key and holds no transaction between pages, so that results
+are stored while it goes on, memory is that of a page, and a stopped run resumes where it
+was. The judgment in effect is the explicit one where there is one, else the reader's.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+
+from gpa_agent.conversations.records import UNKNOWN, Judgment
+from gpa_agent.ledger.explanations import EXPLAIN
+from gpa_agent.ledger.opening import Store
+from gpa_agent.ledger.rows import (
+    AnswerText,
+    JudgedRow,
+    JudgedText,
+    LabelKind,
+    LabelledText,
+    PendingTurn,
+    Subject,
+    Unlabelled,
+    chosen_input,
+    rejected_input,
+    turn_input,
+)
+from gpa_agent.ledger.tables import conversations, judgments, labels, pairs, stage_results, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LIVE: Final = "live"
+"""Source of conversations that were recorded turn by turn."""
+
+EARLIER: Final = 20
+"""How many earlier utterances come with a turn."""
+
+Kind = Literal["explicit", "reader"]
+
+
+class Judged(NamedTuple):
+    """The join that tells the judgment in effect.
+
+    Attributes:
+        source: ``turns`` with both kinds of judgment.
+        judgment: The judgment in effect.
+        confidence: Its confidence.
+        origin: Its source.
+    """
+
+    source: FromClause
+    judgment: ColumnElement[int]
+    confidence: ColumnElement[float]
+    origin: ColumnElement[str]
+
+
+def judged_turns() -> Judged:
+    """Turns joined with the judgment in effect."""
+    explicit, reader = _judgment("explicit"), _judgment("reader")
+    joined = turns.outerjoin(explicit, _same_turn(explicit, "explicit"))
+    joined = joined.outerjoin(reader, _same_turn(reader, "reader"))
+    return Judged(
+        joined,
+        func.coalesce(explicit.c.judgment, reader.c.judgment),
+        func.coalesce(explicit.c.confidence, reader.c.confidence),
+        func.coalesce(explicit.c.source, reader.c.source),
+    )
+
+
+class Pending(Store):
+    """The iterators over what stages have not done."""
+
+    def turns_to_judge(self, version: str, *, batch: int = 1000) -> Iterator[list[PendingTurn]]:
+        """Answered turns with a reply, without an explicit judgment or one of this version.
+
+        Args:
+            version: The satisfaction reader's version.
+            batch: Turns a page.
+        """
+        explicit, reader, reply = _judgment("explicit"), _judgment("reader"), turns.alias("reply")
+        after = turns.alias("after")
+        goes_on = exists().where(
+            after.c.conversation_id == reply.c.conversation_id, after.c.idx > reply.c.idx
+        )
+        statement = (
+            select(
+                turns.c.conversation_id,
+                turns.c.idx,
+                turns.c.user_text,
+                turns.c.assistant_text,
+                reply.c.user_text,
+                and_(reply.c.assistant_text.is_(None), ~goes_on),
+            )
+            .select_from(
+                turns.join(reply, _next_turn(reply))
+                .outerjoin(explicit, _same_turn(explicit, "explicit"))
+                .outerjoin(reader, _same_turn(reader, "reader"))
+            )
+            .where(
+                turns.c.assistant_text.is_not(None),
+                reply.c.user_text != "",
+                explicit.c.judgment.is_(None),
+                or_(reader.c.version.is_(None), reader.c.version != version),
+            )
+        )
+        for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
+            yield self._with_earlier(page)
+
+    def turns_to_explain(self, source: str, *, batch: int = 1000) -> Iterator[list[JudgedText]]:
+        """Turns that pleased or displeased and that a source has not explained.
+
+        Args:
+            source: The preference reader's name and version.
+            batch: Turns a page.
+        """
+        judged, reply, after = judged_turns(), turns.alias("reply"), turns.alias("after")
+        goes_on = exists().where(
+            after.c.conversation_id == turns.c.conversation_id, after.c.idx > turns.c.idx + 1
+        )
+        done = _stage_done(EXPLAIN, source, _turn_input())
+        statement = (
+            select(
+                turns.c.conversation_id,
+                turns.c.idx,
+                turns.c.user_text,
+                turns.c.assistant_text,
+                func.coalesce(reply.c.user_text, ""),
+                and_(reply.c.assistant_text.is_(None), ~goes_on),
+                judged.judgment,
+                judged.confidence,
+                judged.origin,
+            )
+            .select_from(judged.source.outerjoin(reply, _next_turn(reply)))
+            .where(turns.c.assistant_text.is_not(None), judged.judgment != 0, ~done)
+        )
+        for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
+            yield [
+                JudgedText(
+                    turn_input(turn.conversation, turn.idx),
+                    turn,
+                    Judgment(row[6]),
+                    row[7],
+                    row[8],
+                )
+                for turn, row in zip(self._with_earlier(page), page, strict=True)
+            ]
+
+    def to_label(
+        self, kind: LabelKind, version: str, *, batch: int = 1000
+    ) -> Iterator[list[Unlabelled]]:
+        """Conversations, then pairs, that name no intent (or group) and lack a label.
+
+        Args:
+            kind: ``intent`` or ``group``.
+            version: The classifier's version; labels of another version do not count.
+            batch: Subjects a page.
+        """
+        for subject in ("conversation", "pair"):
+            table = conversations if subject == "conversation" else pairs
+            label = labels.alias()
+            statement = (
+                select(table.c.id, table.c.person)
+                .select_from(table.outerjoin(label, _label_of(label, subject, kind, table.c.id)))
+                .where(
+                    _named(table, kind).is_(None),
+                    or_(label.c.version.is_(None), label.c.version != version),
+                )
+            )
+            for page in self._pages(statement, (table.c.id,), batch):
+                texts = self._user_texts(subject, [row[0] for row in page])
+                yield [
+                    Unlabelled(subject, row[0], texts[row[0]], row[1])
+                    for row in page
+                    if texts.get(row[0])
+                ]
+
+    def labelled_texts(self, kind: LabelKind, *, batch: int = 1000) -> Iterator[LabelledText]:
+        """What users said where the record names the intent (or group).
+
+        Args:
+            kind: ``intent`` or ``group``.
+            batch: Records read at a time.
+        """
+        for subject in ("conversation", "pair"):
+            table = conversations if subject == "conversation" else pairs
+            named = _named(table, kind)
+            statement = select(table.c.id, named, table.c.person, table.c.intent).where(
+                named.is_not(None)
+            )
+            for page in self._pages(statement, (table.c.id,), batch):
+                texts = self._user_texts(subject, [row[0] for row in page])
+                for row in page:
+                    if texts.get(row[0]):
+                        yield LabelledText(texts[row[0]], *row[1:])
+
+    def answers_to_measure(
+        self, stage: str, key: str, *, batch: int = 1000
+    ) -> Iterator[list[AnswerText]]:
+        """Judged answers, then both sides of pairs, that lack a result of a stage.
+
+        Args:
+            stage: Name of the stage.
+            key: Its version.
+            batch: Turns (or pairs, each two answers at most) a page.
+        """
+        judged = judged_turns()
+        statement = (
+            select(turns.c.conversation_id, turns.c.idx, turns.c.user_text, turns.c.assistant_text)
+            .select_from(judged.source)
+            .where(
+                turns.c.assistant_text.is_not(None),
+                judged.judgment != 0,
+                ~_stage_done(stage, key, _turn_input()),
+            )
+        )
+        for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
+            yield [AnswerText(turn_input(row[0], row[1]), row[2], row[3]) for row in page]
+        chosen = _stage_done(stage, key, literal("c:") + pairs.c.id)
+        rejected = _stage_done(stage, key, literal("r:") + pairs.c.id)
+        sides = select(
+            pairs.c.id, pairs.c.prompt, pairs.c.chosen, pairs.c.rejected, chosen, rejected
+        ).where(or_(~chosen, ~rejected))
+        for page in self._pages(sides, (pairs.c.id,), batch):
+            answers: list[AnswerText] = []
+            for pair, prompt, better, worse, has_better, has_worse in page:
+                asked = (_said(prompt) or ("",))[-1]
+                if not has_better:
+                    answers.append(AnswerText(chosen_input(pair), asked, better))
+                if not has_worse:
+                    answers.append(AnswerText(rejected_input(pair), asked, worse))
+            yield answers
+
+    def judged_rows(self, stage: str, key: str, *, batch: int = 5000) -> Iterator[JudgedRow]:
+        """Judged answers with their result of a stage, then pairs with both results.
+
+        Args:
+            stage: Name of the stage.
+            key: Its version.
+            batch: Rows read at a time.
+
+        Yields:
+            Turns in the order of (conversation, idx), then pairs in the order of their ids;
+            those without a result are left out, and turns served to nobody known.
+        """
+        judged, result = judged_turns(), stage_results.alias("result")
+        groups, intents = labels.alias("groups"), labels.alias("intents")
+        c = conversations
+        statement = (
+            select(
+                turns.c.conversation_id,
+                turns.c.idx,
+                c.c.person,
+                _effective(c, "group", groups),
+                _effective(c, "intent", intents),
+                judged.judgment,
+                judged.confidence,
+                result.c.value,
+            )
+            .select_from(
+                judged.source.join(c, c.c.id == turns.c.conversation_id)
+                .join(result, _is_result(result, stage, key, _turn_input()))
+                .outerjoin(groups, _label_of(groups, "conversation", "group", c.c.id))
+                .outerjoin(intents, _label_of(intents, "conversation", "intent", c.c.id))
+            )
+            .where(
+                judged.judgment != 0,
+                # Anybody can open five anonymous threads: served turns count for known people only.
+                or_(c.c.person.is_not(None), c.c.source != LIVE),
+            )
+        )
+        for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
+            for row in page:
+                conversation, idx, person, group, intent, judgment, confidence, value = row
+                yield JudgedRow(
+                    "turn",
+                    conversation,
+                    idx,
+                    person,
+                    group,
+                    intent,
+                    Judgment(judgment),
+                    confidence,
+                    value,
+                    None,
+                )
+        yield from self._judged_pairs(stage, key, batch)
+
+    def _judged_pairs(self, stage: str, key: str, batch: int) -> Iterator[JudgedRow]:
+        chosen, rejected = stage_results.alias("better"), stage_results.alias("worse")
+        groups, intents = labels.alias("groups"), labels.alias("intents")
+        statement = select(
+            pairs.c.id,
+            pairs.c.person,
+            _effective(pairs, "group", groups),
+            _effective(pairs, "intent", intents),
+            chosen.c.value,
+            rejected.c.value,
+        ).select_from(
+            pairs.join(chosen, _is_result(chosen, stage, key, literal("c:") + pairs.c.id))
+            .join(rejected, _is_result(rejected, stage, key, literal("r:") + pairs.c.id))
+            .outerjoin(groups, _label_of(groups, "pair", "group", pairs.c.id))
+            .outerjoin(intents, _label_of(intents, "pair", "intent", pairs.c.id))
+        )
+        for page in self._pages(statement, (pairs.c.id,), batch):
+            for pair, person, group, intent, better, worse in page:
+                yield JudgedRow(
+                    "pair", pair, 0, person, group, intent, Judgment.SAT, 1.0, better, worse
+                )
+
+    def _pages(
+        self,
+        statement: Any,  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
+        keys: Sequence[ColumnElement[Any]],
+        batch: int,
+    ) -> Iterator[list[Any]]:
+        """Rows in the order of the keys, which are the first columns selected."""
+        ordered = statement.order_by(*keys).limit(batch)
+        page_statement = ordered
+        while True:
+            with self._read() as connection:
+                page = list(connection.execute(page_statement))
+            if page:
+                yield page
+            if len(page) < batch:
+                return
+            after = [literal(value) for value in page[-1][: len(keys)]]
+            page_statement = ordered.where(tuple_(*keys) > tuple_(*after))
+
+    def _with_earlier(self, page: Sequence[Any]) -> list[PendingTurn]:
+        """Rows of (conversation, idx, user, assistant, reply, last) with what came before."""
+        ids = sorted({row[0] for row in page if row[1] > 0})
+        statement = (
+            select(turns.c.conversation_id, turns.c.idx, turns.c.user_text)
+            .where(turns.c.conversation_id.in_(ids), turns.c.user_text != "")
+            .order_by(turns.c.conversation_id, turns.c.idx)
+        )
+        said: dict[str, list[tuple[int, str]]] = {}
+        if ids:
+            with self._read() as connection:
+                for conversation, rows in groupby(connection.execute(statement), key=itemgetter(0)):
+                    said[conversation] = [(idx, text) for _, idx, text in rows]
+        return [
+            PendingTurn(
+                row[0],
+                row[1],
+                row[2],
+                row[3],
+                row[4],
+                tuple(text for idx, text in said.get(row[0], ()) if idx < row[1])[-EARLIER:],
+                bool(row[5]),
+            )
+            for row in page
+        ]
+
+    def _user_texts(self, subject: Subject, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        if subject == "pair":
+            prompts = select(pairs.c.id, pairs.c.prompt).where(pairs.c.id.in_(ids))
+            with self._read() as connection:
+                return {row[0]: _said(row[1]) for row in connection.execute(prompts)}
+        statement = (
+            select(turns.c.conversation_id, turns.c.user_text)
+            .where(turns.c.conversation_id.in_(ids), turns.c.user_text != "")
+            .order_by(turns.c.conversation_id, turns.c.idx)
+        )
+        with self._read() as connection:
+            return {
+                conversation: tuple(text for _, text in rows)
+                for conversation, rows in groupby(connection.execute(statement), key=itemgetter(0))
+            }
+
+
+def _said(prompt: list[dict[str, str]]) -> tuple[str, ...]:
+    return tuple(m["content"] for m in prompt if m["role"] == "user")
+
+
+def _judgment(kind: Kind) -> FromClause:
+    return judgments.alias(kind)
+
+
+def _same_turn(alias: FromClause, kind: Kind) -> ColumnElement[bool]:
+    return and_(
+        alias.c.conversation_id == turns.c.conversation_id,
+        alias.c.idx == turns.c.idx,
+        alias.c.kind == kind,
+    )
+
+
+def _next_turn(reply: FromClause) -> ColumnElement[bool]:
+    return and_(reply.c.conversation_id == turns.c.conversation_id, reply.c.idx == turns.c.idx + 1)
+
+
+def _turn_input() -> ColumnElement[str]:
+    return literal("t:") + turns.c.conversation_id + literal(":") + cast(turns.c.idx, Text)
+
+
+def _is_result(
+    alias: FromClause, stage: str, key: str, input_id: ColumnElement[str]
+) -> ColumnElement[bool]:
+    return and_(alias.c.stage == stage, alias.c.key == key, alias.c.input_id == input_id)
+
+
+def _stage_done(stage: str, key: str, input_id: ColumnElement[str]) -> ColumnElement[bool]:
+    result = stage_results.alias()
+    return exists(select(1).select_from(result).where(_is_result(result, stage, key, input_id)))
+
+
+def _named(table: FromClause, kind: LabelKind) -> ColumnElement[str | None]:
+    return table.c.group_name if kind == "group" else table.c.intent
+
+
+def _label_of(
+    label: FromClause, subject: Subject, kind: LabelKind, subject_id: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    return and_(label.c.subject == subject, label.c.subject_id == subject_id, label.c.kind == kind)
+
+
+def _effective(table: FromClause, kind: LabelKind, label: FromClause) -> ColumnElement[str | None]:
+    """What the record names, else the inferred label, else NULL (also for ``unknown``)."""
+    return func.coalesce(_named(table, kind), func.nullif(label.c.value, UNKNOWN))

@@ -1,0 +1,154 @@
+"""Storing what stages found, and counting what there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, func, select, union, union_all
+
+from gpa_agent.ledger.explanations import EXPLAIN, forget_explanations
+from gpa_agent.ledger.opening import Store
+from gpa_agent.ledger.pending import judged_turns
+from gpa_agent.ledger.tables import (
+    conversations,
+    judgments,
+    labels,
+    pairs,
+    preferences,
+    rubric_versions,
+    stage_results,
+    turns,
+)
+from gpa_agent.ledger.upserts import upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpa_agent.ledger.rows import JudgmentRow, LabelRow, PreferenceRow
+
+
+class Results(Store):
+    """What stages write; each call is one transaction, and repeating it changes nothing."""
+
+    def add_judgments(self, rows: Sequence[JudgmentRow]) -> None:
+        """Store a reader's judgments; preferences read under an earlier judgment go."""
+        at = self._clock()
+        with self._write() as connection:
+            upsert(
+                connection,
+                judgments,
+                [
+                    {
+                        "conversation_id": row.conversation,
+                        "idx": row.idx,
+                        "kind": "reader",
+                        "judgment": int(row.judgment),
+                        "confidence": row.confidence,
+                        "source": row.source,
+                        "version": row.version,
+                        "at": at,
+                    }
+                    for row in rows
+                ],
+            )
+            forget_explanations(connection, [(row.conversation, row.idx) for row in rows])
+
+    def add_labels(self, rows: Sequence[LabelRow]) -> None:
+        """Store inferred intents and groups, ``unknown`` included."""
+        with self._write() as connection:
+            upsert(connection, labels, [row._asdict() for row in rows])
+
+    def add_stage_results(self, stage: str, key: str, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Store what a stage measured.
+
+        Args:
+            stage: Name of the stage.
+            key: Its version.
+            rows: (input id, value).
+        """
+        with self._write() as connection:
+            _add_results(connection, stage, key, rows)
+
+    def add_preferences(
+        self, rows: Sequence[PreferenceRow], *, source: str, seen: Sequence[str]
+    ) -> None:
+        """Store preferences and which turns were looked at for them.
+
+        Args:
+            rows: What was read.
+            source: As given to ``turns_to_explain``.
+            seen: Input ids of every turn looked at, also of those that voiced nothing.
+        """
+        with self._write() as connection:
+            upsert(
+                connection,
+                preferences,
+                [row._asdict() | {"cues": list(row.cues)} for row in rows],
+            )
+            _add_results(connection, EXPLAIN, source, [(input_id, b"") for input_id in seen])
+
+    def people_groups(self) -> dict[str, str]:
+        """The group each person's latest record names; people without one are left out."""
+        rows = union_all(
+            *(
+                select(table.c.person, table.c.group_name, table.c.created_at, table.c.id).where(
+                    table.c.person.is_not(None), table.c.group_name.is_not(None)
+                )
+                for table in (conversations, pairs)
+            )
+        ).subquery()
+        rank = func.row_number().over(
+            partition_by=rows.c.person, order_by=(rows.c.created_at.desc(), rows.c.id.desc())
+        )
+        ranked = select(rows.c.person, rows.c.group_name, rank.label("rank")).subquery()
+        statement = select(ranked.c.person, ranked.c.group_name).where(ranked.c.rank == 1)
+        with self._read() as connection:
+            return {row[0]: row[1] for row in connection.execute(statement)}
+
+    def counts(self) -> dict[str, int]:
+        """How much there is of everything.
+
+        Returns:
+            ``conversations``, ``turns``, ``pairs``, ``people`` (known ones), ``judgments`` (turns
+            whose judgment in effect is SAT or DSAT; pairs are not among them),
+            ``explicit_judgments``, ``preferences``, ``rubrics`` (live) and ``live_aspects``.
+        """
+        judged = judged_turns()
+        people = union(
+            select(conversations.c.person).where(conversations.c.person.is_not(None)),
+            select(pairs.c.person).where(pairs.c.person.is_not(None)),
+        ).subquery()
+        statements: dict[str, Any] = {
+            "conversations": select(func.count()).select_from(conversations),
+            "turns": select(func.count()).select_from(turns),
+            "pairs": select(func.count()).select_from(pairs),
+            "people": select(func.count()).select_from(people),
+            "judgments": select(func.count())
+            .select_from(judged.source)
+            .where(judged.judgment != 0, turns.c.assistant_text.is_not(None)),
+            "explicit_judgments": select(func.count())
+            .select_from(judgments)
+            .where(judgments.c.kind == "explicit"),
+            "preferences": select(func.count()).select_from(preferences),
+        }
+        live = select(rubric_versions.c.body).where(rubric_versions.c.status == "live")
+        with self._read() as connection:
+            found = {name: connection.execute(s).scalar_one() for name, s in statements.items()}
+            bodies = [row[0] for row in connection.execute(live)]
+        aspects = [aspect for body in bodies for aspect in body.get("aspects", ())]
+        found["rubrics"] = len(bodies)
+        found["live_aspects"] = sum(aspect.get("status") == "live" for aspect in aspects)
+        return found
+
+
+def _add_results(
+    connection: Connection, stage: str, key: str, rows: Sequence[tuple[str, bytes]]
+) -> None:
+    upsert(
+        connection,
+        stage_results,
+        [
+            {"stage": stage, "input_id": input_id, "key": key, "value": value}
+            for input_id, value in rows
+        ],
+    )

@@ -1,0 +1,203 @@
+"""Distilled classifiers on disk: safetensors for the arrays, JSON for the rest, never pickle.
+
+The weights are written first, under a name that carries their SHA-256; then the JSON that names
+them is renamed into place. That rename is the moment the new classifier exists: a process
+killed before it leaves the old one whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gpa_agent.embedding.protocol import TextEncoder
+from gpa_agent.errors import StoreError, WorkspaceError
+from gpa_agent.understanding.distilled import DistilledClassifier, LinearModel, Scope
+
+FORMAT: Final = 1
+"""Version of the layout; a newer one is refused."""
+CARD = "classifier.json"
+_REMEDY = "train it again with `gpa learn`"
+
+
+class _Card(BaseModel):
+    """The JSON beside the weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format: Literal[1] = FORMAT
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    encoder: str
+    dim: Annotated[int, Field(gt=0)]
+    anchor_gain: float
+    words_gain: float
+    temperature: Annotated[float, Field(gt=0)]
+    scope: tuple[float, float, float, float] | None
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    report: dict[str, Any]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def save_classifier(classifier: DistilledClassifier, folder: Path) -> None:
+    """Keep a classifier in a folder, replacing the one that is there.
+
+    Args:
+        classifier: What to keep.
+        folder: Where; made where it is missing.
+
+    Raises:
+        StoreError: If the folder cannot be written; the old classifier is then still whole.
+    """
+    from safetensors.numpy import save  # noqa: PLC0415 -- only saving and loading need it
+
+    model = classifier.model
+    arrays = {
+        "weights": model.weights,
+        "bias": model.bias,
+        "anchors": model.anchors,
+        "anchor_class": model.anchor_class,
+    }
+    weights = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    digest = hashlib.sha256(weights).hexdigest()
+    card = _Card(
+        labels=model.labels,
+        encoder=model.encoder,
+        dim=model.dim,
+        anchor_gain=model.anchor_gain,
+        words_gain=model.words_gain,
+        temperature=model.temperature,
+        scope=model.scope,
+        threshold=model.threshold,
+        report=dict(model.report),
+        weights_sha256=digest,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / _weights_name(digest), weights)
+        _write(folder / CARD, card.model_dump_json(indent=2).encode())
+        for old in folder.glob("weights-*.safetensors"):
+            if old.name != _weights_name(digest):
+                old.unlink(missing_ok=True)
+    except OSError as exc:
+        raise StoreError(f"the classifier cannot be kept in {str(folder)!r}: {exc}") from exc
+
+
+def load_classifier(folder: Path, encoder: TextEncoder) -> DistilledClassifier:
+    """Read a classifier back.
+
+    Args:
+        folder: Where ``save_classifier`` kept it.
+        encoder: The encoder it was trained over.
+
+    Returns:
+        The same classifier, of the same ``version``.
+
+    Raises:
+        WorkspaceError: If there is none, it is damaged or of a newer version, or it was trained
+            over another encoder.
+    """
+    card = _read_card(folder / CARD)
+    arrays = _read_weights(folder / _weights_name(card.weights_sha256), card.weights_sha256)
+    try:
+        model = LinearModel(
+            labels=card.labels,
+            encoder=card.encoder,
+            dim=card.dim,
+            weights=arrays["weights"],
+            bias=arrays["bias"],
+            anchors=arrays["anchors"],
+            anchor_class=arrays["anchor_class"],
+            anchor_gain=card.anchor_gain,
+            words_gain=card.words_gain,
+            temperature=card.temperature,
+            scope=None if card.scope is None else Scope(*card.scope),
+            threshold=card.threshold,
+            report=card.report,
+        )
+    except KeyError as exc:
+        raise WorkspaceError(
+            f"the classifier in {str(folder)!r} lacks the array {exc}: {_REMEDY}"
+        ) from exc
+    _check_shapes(model, folder)
+    return DistilledClassifier(model, encoder)
+
+
+def has_classifier(folder: Path) -> bool:
+    """Whether a classifier is kept there."""
+    return (folder / CARD).is_file()
+
+
+def _read_card(path: Path) -> _Card:
+    try:
+        return _Card.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise WorkspaceError(f"there is no classifier at {str(path)!r}: {_REMEDY}") from exc
+    except ValidationError as exc:
+        raise WorkspaceError(
+            f"{str(path)!r} is damaged or from a newer gpa-agent "
+            f"(format {FORMAT} was expected): {_REMEDY}, or upgrade gpa-agent"
+        ) from exc
+
+
+def _read_weights(path: Path, expected: str) -> dict[str, Any]:
+    from safetensors import SafetensorError  # noqa: PLC0415 -- only saving and loading need it
+    from safetensors.numpy import load  # noqa: PLC0415 -- only saving and loading need it
+
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise WorkspaceError(f"the weights {str(path)!r} cannot be read: {_REMEDY}") from exc
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise WorkspaceError(f"the weights {str(path)!r} are damaged: {_REMEDY}")
+    try:
+        return load(content)
+    except SafetensorError as exc:
+        raise WorkspaceError(f"{str(path)!r} is not safetensors: {_REMEDY}") from exc
+
+
+def _check_shapes(model: LinearModel, folder: Path) -> None:
+    classes, anchors = len(model.labels), len(model.anchors)
+    rows = model.dim + (384 if model.words_gain else 0)
+    fits = (
+        model.weights.shape == (rows, classes)
+        and model.bias.shape == (classes,)
+        and model.anchors.shape == (anchors, model.dim)
+        and model.anchor_class.shape == (anchors,)
+    )
+    if not fits:
+        raise WorkspaceError(
+            f"the classifier in {str(folder)!r} has weights of shape {model.weights.shape!r} where "
+            f"{(rows, classes)!r} was expected: {_REMEDY}"
+        )
+
+
+def _weights_name(digest: str) -> str:
+    return f"weights-{digest[:16]}.safetensors"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write beside the target, force to disk, rename over it, force the folder to disk."""
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".gpa-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(scratch).unlink()
+        raise
+    with contextlib.suppress(OSError):  # a folder cannot be opened on Windows; the file is safe
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
