@@ -16,8 +16,8 @@ from gpa_agent.conversations.records import UNKNOWN, Judgment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAX_ID: Final = 255
-"""Characters an id may have."""
+MAX_ID: Final = 4000
+"""Characters an id may have: in research data a whole profile can stand for the person."""
 
 MAX_NAME: Final = 200
 """Characters the name of a group or an intent may have."""

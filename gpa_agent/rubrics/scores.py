@@ -148,6 +148,9 @@ def _pooled_fit(
     penalty[-2:] = _INTERCEPT_PENALTY
     theta = np.zeros(design.shape[1])
     expected = np.full(len(values), 0.5)
+    if paired.all():
+        return theta[:-2], expected
+    row_weight = np.where(paired, 0.0, row_weight)
     for _ in range(_NEWTON_STEPS):
         curvature = expected * (1.0 - expected) * row_weight
         gradient = design.T @ ((sat - expected) * row_weight) - penalty * theta
@@ -159,4 +162,4 @@ def _pooled_fit(
         expected = 1.0 / (1.0 + np.exp(-np.clip(design @ theta, -30, 30)))
         if np.abs(step).max() < 1e-8:
             break
-    return theta[:-2], expected
+    return theta[:-2], np.where(paired, 0.5, expected)

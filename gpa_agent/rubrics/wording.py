@@ -19,8 +19,8 @@ deviation: odds that differ by 5%, 11%, 28% and 65%. Table 13's scale: 1 no obse
 2 minor, 3 moderate, 4 remarkable, 5 stark."""
 
 _OWN_WISH = 0.25
-"""A group is given guidance where its own slope is at least this share of the divergence: a group
-that is merely indifferent, or wants the same but less, is told nothing."""
+"""A group is given no guidance against its own wish: where its slope points the other way by at
+least this share of the divergence (it wants the same, only less strongly)."""
 
 
 class Wordable(Protocol):
@@ -82,13 +82,13 @@ def guidance_for(
         slopes: (2,) each side's own slope.
 
     Returns:
-        Guidance by group; a group whose own slope does not point its way is left out.
+        Guidance by group; a group whose own slope clearly points the other way is left out.
     """
     margin = _OWN_WISH * abs(effect)
     text: dict[str, str] = {}
     for name, slope, way in zip(contrast, slopes, (1.0, -1.0), strict=True):
         wants_more = effect * way > 0
-        if name != EVERYBODY_ELSE and (slope if wants_more else -slope) >= margin:
+        if name != EVERYBODY_ELSE and (slope if wants_more else -slope) > -margin:
             text[name] = trait.more if wants_more else trait.less
     return text
 

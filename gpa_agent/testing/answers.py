@@ -1,8 +1,9 @@
 """Simulated answers: put together from parts, and read back from their text.
 
-An answer always holds the topic's core sentence and, beside it, any of twelve optional parts (numbered steps, bullet
-list, headings, code, example, analogy, definition, jargon, hedges, warmth, summary first,
-closing question) and up to three sentences of detail. `draw_recipe` decides which, with
+An answer always holds the topic's core sentence and, beside it, any of twelve optional parts
+(numbered steps, bullet list, headings, code, example, analogy, definition, jargon, hedges,
+warmth, summary first, closing question) and up to three sentences of detail. `draw_recipe`
+decides which, with
 correlated probabilities: a latent factor for structure and one for talkativeness, as real
 answers that have lists also tend to have headings and to be long (a Gaussian copula).
 
@@ -15,13 +16,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from random import Random
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from gpa_agent.testing.topics import Topic
+from gpa_agent.testing.chance import gauss, pick
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from gpa_agent.testing.topics import Topic
 
 _NORMAL = NormalDist()
 
@@ -44,7 +49,7 @@ PARTS: dict[str, Part] = {
     "steps": Part(0.40, 0.55, 0.0),
     "lists": Part(0.40, 0.60, 0.1),
     "headings": Part(0.30, 0.65, 0.0),
-    "code": Part(0.50, 0.30, 0.0),
+    "code_blocks": Part(0.50, 0.30, 0.0),
     "examples": Part(0.40, 0.20, 0.4),
     "analogies": Part(0.30, 0.0, 0.5),
     "definitions": Part(0.35, 0.2, 0.3),
@@ -52,7 +57,7 @@ PARTS: dict[str, Part] = {
     "hedging": Part(0.30, -0.2, 0.4),
     "warmth": Part(0.35, 0.0, 0.6),
     "summary_first": Part(0.35, 0.4, 0.0),
-    "questions": Part(0.35, 0.0, 0.5),
+    "questions_back": Part(0.35, 0.0, 0.5),
 }
 """The optional parts."""
 
@@ -78,11 +83,11 @@ def draw_recipe(rng: Random) -> Recipe:
     Args:
         rng: Source of randomness; the same state gives the same recipe.
     """
-    structure, talk = _gauss(rng), _gauss(rng)
+    structure, talk = gauss(rng), gauss(rng)
 
     def chance(part: Part) -> bool:
         own = math.sqrt(1 - part.structure**2 - part.talk**2)
-        latent = part.structure * structure + part.talk * talk + own * _gauss(rng)
+        latent = part.structure * structure + part.talk * talk + own * gauss(rng)
         return _NORMAL.cdf(latent) < part.share if part.share < 1 else True
 
     parts = frozenset(name for name, part in PARTS.items() if chance(part))
@@ -98,43 +103,31 @@ def assemble(topic: Topic, recipe: Recipe, rng: Random) -> str:
         rng: Chooses between wordings.
     """
     has = recipe.parts.__contains__
-    details = list(topic.details)
-    blocks: list[str] = []
-    if has("warmth"):
-        blocks.append(_pick(rng, _WARM_OPENINGS))
-    if has("summary_first"):
-        blocks.append(f"{_pick(rng, _SUMMARY)} {_lower_first(topic.core)}")
-    if has("headings"):
-        blocks.append(f"## {_pick(rng, _HEADINGS_CAUSE)}")
-    body = [_pick(rng, _OPENINGS).format(name=topic.name)]
-    body += [] if has("summary_first") else [topic.core]
+    opening = [pick(rng, _OPENINGS).format(name=topic.name)]
+    if not has("summary_first"):
+        opening.append(topic.core)
     if has("definitions"):
-        body.append(f"{topic.term} {_pick(rng, _DEFINES)} {topic.definition}.")
-    blocks.append(" ".join(body))
-    if recipe.details:
-        blocks.append(" ".join(details[: recipe.details]))
-    if has("analogies"):
-        blocks.append(f"{_pick(rng, _ANALOGY)} {topic.analogy}")
-    if has("examples"):
-        blocks.append(f"{_pick(rng, _EXAMPLE)} {topic.example}")
-    if has("jargon"):
-        blocks.append(topic.jargon)
-    if has("headings"):
-        blocks.append(f"## {_pick(rng, _HEADINGS_DO)}")
-    blocks.append(_pick(rng, _TURNS))
-    if has("steps"):
-        blocks.append("\n".join(f"{n}. {step}" for n, step in enumerate(topic.steps, start=1)))
-    if has("lists"):
-        blocks.append("\n".join(f"- {point}" for point in topic.points))
-    if has("code") and topic.code:
-        blocks.append(f"```\n{topic.code}\n```")
-    if has("hedging"):
-        blocks.append(_pick(rng, _HEDGES))
-    if has("warmth"):
-        blocks.append(_pick(rng, _WARM_CLOSINGS))
-    if has("questions"):
-        blocks.append(_pick(rng, _QUESTIONS))
-    return "\n\n".join(blocks)
+        opening.append(f"{topic.term} {pick(rng, _DEFINES)} {topic.definition}.")
+    steps = "\n".join(f"{n}. {step}" for n, step in enumerate(topic.steps, start=1))
+    blocks = (
+        (has("warmth"), pick(rng, _WARM_OPENINGS)),
+        (has("summary_first"), f"{pick(rng, _SUMMARY)} {_lower_first(topic.core)}"),
+        (has("headings"), f"## {pick(rng, _HEADINGS_CAUSE)}"),
+        (True, " ".join(opening)),
+        (recipe.details > 0, " ".join(topic.details[: recipe.details])),
+        (has("analogies"), f"{pick(rng, _ANALOGY)} {topic.analogy}"),
+        (has("examples"), f"{pick(rng, _EXAMPLE)} {topic.example}"),
+        (has("jargon"), topic.jargon),
+        (has("headings"), f"## {pick(rng, _HEADINGS_DO)}"),
+        (True, pick(rng, _TURNS)),
+        (has("steps"), steps),
+        (has("lists"), "\n".join(f"- {point}" for point in topic.points)),
+        (has("code_blocks") and bool(topic.code), f"```\n{topic.code}\n```"),
+        (has("hedging"), pick(rng, _HEDGES)),
+        (has("warmth"), pick(rng, _WARM_CLOSINGS)),
+        (has("questions_back"), pick(rng, _QUESTIONS)),
+    )
+    return "\n\n".join(text for wanted, text in blocks if wanted)
 
 
 def measure(text: str) -> dict[str, float]:
@@ -148,7 +141,7 @@ def measure(text: str) -> dict[str, float]:
     """
     prose = _CODE.sub(" ", text)
     found = {name: float(bool(pattern.search(prose))) for name, pattern in _SIGNS.items()}
-    found["code"] = float(bool(_CODE.search(text)))
+    found["code_blocks"] = float(bool(_CODE.search(text)))
     found["length"] = math.log1p(len(text.split()))
     return {name: found[name] for name in FEATURES}
 
@@ -161,15 +154,6 @@ def standardise(
         name: (values[name] - centre[name]) / spread[name] if spread[name] > 0 else 0.0
         for name in values
     }
-
-
-def _gauss(rng: Random) -> float:
-    # Only Random.random() is promised to give the same numbers in every Python.
-    return _NORMAL.inv_cdf(min(max(rng.random(), 1e-12), 1 - 1e-12))
-
-
-def _pick(rng: Random, options: tuple[str, ...]) -> str:
-    return options[int(rng.random() * len(options))]
 
 
 def _lower_first(sentence: str) -> str:
@@ -200,14 +184,14 @@ _HEDGES = (
     "I am not entirely sure, so it might be worth checking; perhaps it does not apply to you.",
 )
 _WARM_OPENINGS = (
-    "Great question, and you are closer than you think!",
-    "I am glad you asked, this puzzles a lot of people!",
-    "Happy to help, you are doing well!",
+    "Great question, and you are closer than you think.",
+    "I am glad you asked, this puzzles a lot of people.",
+    "Happy to help, you are doing well.",
 )
 _WARM_CLOSINGS = (
-    "You have got this!",
-    "Take your time, you are on a good way!",
-    "Well done for getting this far!",
+    "You have got this.",
+    "Take your time, you are on a good way.",
+    "Well done for getting this far.",
 )
 _QUESTIONS = (
     "Would you like me to go into one of these?",
@@ -220,7 +204,9 @@ _SIGNS: dict[str, re.Pattern[str]] = {
     "steps": re.compile(r"^\s*\d+[.)]\s.+\n(?:.*\n)*?\s*\d+[.)]\s", re.MULTILINE),
     "lists": re.compile(r"^\s*[-*•]\s.+\n(?:.*\n)*?\s*[-*•]\s", re.MULTILINE),
     "headings": re.compile(r"^#{1,6}\s", re.MULTILINE),
-    "examples": re.compile(r"\bfor example\b|\bfor instance\b|\bto give an example\b|\be\.g\.", re.I),
+    "examples": re.compile(
+        r"\bfor example\b|\bfor instance\b|\bto give an example\b|\be\.g\.", re.I
+    ),
     "analogies": re.compile(r"\bit(?:'s| is) like\b|\bthink of it as\b|\bimagine\b", re.I),
     "definitions": re.compile(r"\b(?:means|refers to|is defined as|is called)\b", re.I),
     "jargon": re.compile(
@@ -237,6 +223,8 @@ _SIGNS: dict[str, re.Pattern[str]] = {
         r"well done|take your time|doing well)\b",
         re.I,
     ),
-    "summary_first": re.compile(r"\A(?:[^\n]*!\n+)?\W*(?:in short|short answer|tl;dr|summary)\b", re.I),
-    "questions": re.compile(r"\?\s*\Z"),
+    "summary_first": re.compile(
+        r"\A(?:[^\n]*\n+)?\W*(?:in short|short answer|tl;dr|summary)\b", re.I
+    ),
+    "questions_back": re.compile(r"\?\s*\Z"),
 }

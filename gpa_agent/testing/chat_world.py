@@ -19,37 +19,38 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpa_agent.conversations.records import Judgment
 from gpa_agent.errors import UsageError
 from gpa_agent.settings import Intent
 from gpa_agent.testing.answers import FEATURES, assemble, draw_recipe
+from gpa_agent.testing.chance import gauss, pick
 from gpa_agent.testing.simulated_users import Reaction, SimulatedUser
 from gpa_agent.testing.topics import Topic, topics, topics_of
 from gpa_agent.testing.utterances import ask
 
+if TYPE_CHECKING:
+    import io
+
 Tastes = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Group to intent to feature to log-odds of SAT per standard deviation."""
 
-_SHARED = {"lists": 0.6, "headings": 0.4, "questions": 0.3}
+_SHARED = {"lists": 0.6, "headings": 0.4, "questions_back": 0.3}
 
 DEMO_TASTES: Tastes = {
     "novice": {
-        "debugging": {"steps": 0.8, "warmth": 0.5, "jargon": -0.6, "examples": 0.4},
-        "explanation": {"analogies": 0.8, "definitions": 0.6, "jargon": -0.6},
+        "debugging": {"steps": 1.0, "warmth": 0.6, "jargon": -0.7},
+        "explanation": {"analogies": 1.0, "definitions": 0.8, "jargon": -0.7},
         "planning": _SHARED,
     },
     "expert": {
-        "debugging": {"steps": -0.6, "code": 0.8, "warmth": -0.6, "jargon": 0.3},
-        "explanation": {"analogies": -0.6, "summary_first": 0.7, "jargon": 0.5},
+        "debugging": {"steps": -0.7, "warmth": -0.6, "code_blocks": 1.2},
+        "explanation": {"analogies": -0.7, "summary_first": 1.0, "jargon": 0.6},
         "planning": _SHARED,
     },
 }
@@ -94,9 +95,9 @@ class ChatWorld:
     """Standard deviation of a person's own log-odds."""
     label_noise: float = 0.05
     """Probability in [0, 0.5) of showing the opposite of what was felt."""
-    voiced: float = 0.8
+    voiced: float = 0.85
     """Probability in [0, 1] that the next utterance shows what was felt."""
-    explicit: float = 0.3
+    explicit: float = 0.4
     """Share in [0, 1] of conversations whose answers carry a thumb."""
     null: bool = False
     """Whether groups differ in nothing but their name and manner of asking."""
@@ -150,13 +151,13 @@ class ChatWorld:
         if group not in self.tastes:
             raise UsageError(f"group {group!r} is not one of {list(self.groups)!r}")
         rng = Random(f"{self.seed}/person/{group}/{number}")
-        like = _pick(rng, self.groups) if self.null else group
+        like = pick(rng, self.groups) if self.null else group
         return SimulatedUser(
             id=f"simulated-{self.seed}-{self.groups.index(group)}-{number:04d}",
             group=group,
             tastes=self.tastes[like],
-            own={f: self.own_taste * _gauss(rng) for f in FEATURES},
-            mood=self.mood * _gauss(rng),
+            own={f: self.own_taste * gauss(rng) for f in FEATURES},
+            mood=self.mood * gauss(rng),
             base=self.base,
             label_noise=self.label_noise,
             voiced=self.voiced,
@@ -173,7 +174,7 @@ class ChatWorld:
     def question(self, intent: str, group: str, number: int = 0) -> str:
         """A question of an intent in the manner of a group."""
         rng = Random(f"{self.seed}/question/{intent}/{group}/{number}")
-        return ask(_pick(rng, _pick(rng, topics_of(intent)).asks), group, rng)
+        return ask(pick(rng, pick(rng, topics_of(intent)).asks), group, rng)
 
     def react(
         self,
@@ -202,11 +203,11 @@ class ChatWorld:
     def _conversation(self, person: SimulatedUser, n: int) -> dict[str, Any]:
         rng = Random(f"{self.seed}/conversation/{person.id}/{n}")
         intent = self.intents[n % len(self.intents)]
-        topic = _pick(rng, topics_of(intent))
+        topic = pick(rng, topics_of(intent))
         low, high = self.answers
         count = low + int(rng.random() * (high - low + 1))
         thumbs = rng.random() < self.explicit
-        messages = list(_messages(person, intent, topic, count, thumbs, rng))
+        messages = list(_messages(person, intent, topic, count=count, thumbs=thumbs, rng=rng))
         return {
             "id": f"{person.id}-{n}",
             "user": person.id,
@@ -218,12 +219,12 @@ class ChatWorld:
 
 
 def _messages(
-    person: SimulatedUser, intent: str, topic: Topic, count: int, thumbs: bool, rng: Random
+    person: SimulatedUser, intent: str, topic: Topic, *, count: int, thumbs: bool, rng: Random
 ) -> Iterator[dict[str, Any]]:
     """The messages of one conversation; it ends with the user's reaction to the last answer."""
-    asked = ask(_pick(rng, topic.asks), person.group, rng)
+    question = pick(rng, topic.asks)
+    said = ask(question, person.group, rng)
     followups = list(topic.followups)
-    question = said = asked
     for left in range(count - 1, -1, -1):
         yield {"role": "user", "content": said}
         answer = assemble(topic, draw_recipe(rng), rng)
@@ -238,7 +239,7 @@ def _messages(
 
 
 def taxonomy() -> dict[str, Intent]:
-    """The intents of the default world, with the opening questions of all topics but one as examples."""
+    """The intents of the default world, with the opening questions as examples."""
     return {
         name: Intent(
             description=description,
@@ -301,14 +302,6 @@ def main(argv: list[str] | None = None) -> None:
         text = json.dumps(intents, indent=1, ensure_ascii=False) + "\n"
         args.taxonomy.write_text(text, encoding="utf-8")
     print(f"wrote {count} simulated conversations to {args.out}")  # noqa: T201 -- a command
-
-
-def _gauss(rng: Random) -> float:
-    return NormalDist().inv_cdf(min(max(rng.random(), 1e-12), 1 - 1e-12))
-
-
-def _pick[T](rng: Random, options: tuple[T, ...]) -> T:
-    return options[int(rng.random() * len(options))]
 
 
 if __name__ == "__main__":

@@ -12,16 +12,18 @@ mood are the person's own. With probability ``label_noise`` the user then shows 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpa_agent.conversations.records import Judgment
 from gpa_agent.testing.answers import FEATURES, assemble, draw_recipe, measure, standardise
 from gpa_agent.testing.topics import topics_of
 from gpa_agent.testing.utterances import voice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Reaction(NamedTuple):

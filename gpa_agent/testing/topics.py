@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from pydantic import TypeAdapter
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topic:
@@ -50,11 +52,8 @@ class Topic:
 @cache
 def topics() -> tuple[Topic, ...]:
     """All topics, in the order of the file."""
-    text = resources.files(__package__).joinpath("topics.toml").read_text(encoding="utf-8")
-    return tuple(
-        Topic(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
-        for entry in tomllib.loads(text)["topic"]
-    )
+    text = resources.files("gpa_agent.testing").joinpath("topics.toml").read_text(encoding="utf-8")
+    return TypeAdapter(tuple[Topic, ...]).validate_python(tomllib.loads(text)["topic"])
 
 
 def topics_of(intent: str) -> tuple[Topic, ...]:

@@ -7,9 +7,13 @@ missed or disliked something in particular, some reactions name it.
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 from gpa_agent.conversations.records import Judgment
+from gpa_agent.testing.chance import pick
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 def ask(question: str, group: str, rng: Random) -> str:
@@ -22,7 +26,7 @@ def ask(question: str, group: str, rng: Random) -> str:
     """
     manners = _MANNERS.get(group, ())
     if manners and rng.random() < 0.35:
-        return f"{_pick(rng, manners)} {question}"
+        return f"{pick(rng, manners)} {question}"
     return question
 
 
@@ -42,18 +46,14 @@ def voice(
         The utterance; it holds ``onward``, or the question again, unless the talk ends.
     """
     if judgment is Judgment.SAT:
-        return f"{_pick(rng, _PRAISE)} {onward}" if onward else _pick(rng, _PRAISE_END)
+        return f"{pick(rng, _PRAISE)} {onward}" if onward else pick(rng, _PRAISE_END)
     if judgment is Judgment.DSAT:
-        complaint = _pick(rng, WISHES[about]) if about else _pick(rng, _COMPLAINTS)
+        complaint = pick(rng, WISHES[about]) if about else pick(rng, _COMPLAINTS)
         if onward is None:
-            return f"{complaint} {_pick(rng, _GIVING_UP)}" if rng.random() < 0.6 else complaint
-        again = f"{_pick(rng, _AGAIN)} {_lower_first(question)}"
+            return f"{complaint} {pick(rng, _GIVING_UP)}" if rng.random() < 0.6 else complaint
+        again = f"{pick(rng, _AGAIN)} {_lower_first(question)}"
         return f"{complaint} {again if rng.random() < 0.6 else onward}"
-    return onward if onward else _pick(rng, _NEUTRAL_END)
-
-
-def _pick(rng: Random, options: tuple[str, ...]) -> str:
-    return options[int(rng.random() * len(options))]
+    return onward if onward else pick(rng, _NEUTRAL_END)
 
 
 def _lower_first(text: str) -> str:
@@ -152,8 +152,11 @@ WISHES: dict[str, tuple[str, ...]] = {
     "less lists": ("Please stop giving me bullet points.",),
     "more headings": ("What a wall of text, it is hard to find anything in there.",),
     "less headings": ("I did not ask for a report with headings.",),
-    "more code": ("Where is the code? That is no use to me.", "Just talk and no code, not helpful."),
-    "less code": ("I cannot read that code, it does not help me.",),
+    "more code_blocks": (
+        "Where is the code? That is no use to me.",
+        "Just talk and no code, not helpful.",
+    ),
+    "less code_blocks": ("I cannot read that code, it does not help me.",),
     "more examples": ("Too abstract, I still do not get it without an example.",),
     "less examples": ("I did not need the example.",),
     "more analogies": ("I still cannot picture it.", "That is too abstract for me."),
@@ -168,7 +171,7 @@ WISHES: dict[str, tuple[str, ...]] = {
     "less warmth": ("Skip the pep talk, it is annoying.", "Stop cheering, that is not helpful."),
     "more summary_first": ("I had to read to the end to find the point, not good.",),
     "less summary_first": ("You gave the answer away at once, that is not what I wanted.",),
-    "more questions": ("You did not even ask what my case is.",),
-    "less questions": ("Stop asking me back, just answer.",),
+    "more questions_back": ("You did not even ask what my case is.",),
+    "less questions_back": ("Stop asking me back, just answer.",),
 }
 """What a user says who misses or dislikes a feature, by "more" or "less" and its name."""

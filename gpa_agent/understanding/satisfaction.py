@@ -71,7 +71,7 @@ class EmbeddedSatisfaction:
         self,
         encoder: TextEncoder | None = None,
         *,
-        embed_below: float = 0.8,
+        embed_below: float = 0.9,
         abstain_below: float = 0.4,
     ) -> None:
         for name, value in (("embed_below", embed_below), ("abstain_below", abstain_below)):

@@ -286,7 +286,7 @@ def test_group_by_takes_a_metadata_field_and_nothing_else() -> None:
         ({"messages": [user("x") | {"timestamp": "soon"}]}, "ISO 8601"),
         ({"messages": [user("x")], "group": "*"}, "everybody else"),
         ({"messages": [user("x")], "group": 3}, "'group' must be text"),
-        ({"messages": [user("x")], "id": "i" * 300}, "longer than 255"),
+        ({"messages": [user("x")], "id": "i" * 4001}, "longer than 4000"),
         ({"messages": [user("x")], "user": {"a": 1}}, "'user' must be text or a whole number"),
         ({"chosen": "a", "rejected": "b"}, "needs a 'prompt'"),
         ({"prompt": "q", "chosen": "a"}, "'rejected' is missing"),

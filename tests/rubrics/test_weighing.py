@@ -109,7 +109,7 @@ def test_guidance_follows_each_groups_own_wish() -> None:
     opposite = guidance_for(CODE, BOTH, -1.0, np.array([-0.5, 0.5]))
     assert opposite == {"novice": "Leave code out.", "expert": "Show code."}
     indifferent = guidance_for(CODE, BOTH, 0.6, np.array([0.6, 0.0]))
-    assert indifferent == {"novice": "Show code."}
+    assert indifferent == {"novice": "Show code.", "expert": "Leave code out."}
     both_like_it = guidance_for(CODE, BOTH, 0.5, np.array([0.9, 0.4]))
     assert both_like_it == {"novice": "Show code."}
     against_all = guidance_for(CODE, Contrast("novice"), -1.0, np.array([-0.5, 0.5]))

@@ -157,7 +157,7 @@ class Counting(HashingEncoder):
 
 def test_only_what_the_cues_leave_open_is_embedded_and_once() -> None:
     encoder = Counting()
-    decided = JudgedTurn(*VIM, "perfect, that fixed it")
+    decided = JudgedTurn(*VIM, "This is great, thank you so much!")
     open_ = JudgedTurn(*VIM, "I watched it with my kids")
     verdicts = EmbeddedSatisfaction(encoder).judge([decided, open_, open_])
     assert encoder.seen == ["i watched it with my kids"]
@@ -184,7 +184,7 @@ def test_version_names_what_changes_the_verdict() -> None:
         EmbeddedSatisfaction(),
         EmbeddedSatisfaction(abstain_below=0.5),
         EmbeddedSatisfaction(HashingEncoder()),
-        EmbeddedSatisfaction(HashingEncoder(), embed_below=0.9),
+        EmbeddedSatisfaction(HashingEncoder(), embed_below=0.7),
     ]
     assert len({reader.version for reader in readers}) == 4
 
