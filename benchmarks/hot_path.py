@@ -3,9 +3,9 @@
 Run: python benchmarks/hot_path.py [--rounds 200] [--json]
 
 Every round runs each way once, in turn, on a scripted model that answers at once, so that what
-is left is overhead; what is *added* is the difference to the row's own baseline in the same round.
-"Classified" encodes the question and everything the user said with the sentence encoder that is found
-and asks the intent and the group classifier; "known" gets both from the context.
+is left is overhead; what is *added* is the difference to the row's own baseline in the same
+round. "Classified" encodes the question and everything the user said with the sentence encoder
+that is found and asks the intent and the group classifier; "known" gets both from the context.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -59,21 +60,24 @@ class Row(NamedTuple):
 
 
 class State(TypedDict):
+    """A conversation."""
+
     messages: Annotated[list[AnyMessage], add_messages]
 
 
 class NoOp(AgentMiddleware[Any, Any]):
     """Hooks that do nothing: what any middleware costs."""
 
-    def before_agent(self, state: Any, runtime: Any) -> None:  # noqa: ANN401, ARG002 -- a hook's signature
-        return None
+    def before_agent(self, state: Any, runtime: Any) -> None:  # noqa: ANN401 -- a hook's signature
+        """Do nothing."""
 
     def wrap_model_call(self, request: Any, handler: Any) -> Any:  # noqa: ANN401 -- a hook's signature
+        """Pass the call on."""
         return handler(request)
 
 
 def bare_graph(model: ScriptedChatModel) -> Any:  # noqa: ANN401 -- LangGraph's generics say nothing here
-    """Six nodes in a row, the last but one calls the model: the least a graph of our shape costs."""
+    """Six nodes in a row, one calls the model: the least a graph of our shape costs."""
 
     def nothing(state: State) -> dict[str, Any]:  # noqa: ARG001 -- a node's signature
         return {"messages": []}
@@ -124,9 +128,10 @@ def rows(ws: Workspace) -> list[Row]:
     model = ScriptedChatModel(script=["Copy the list first."])
 
     def turn(app: Any, context: GPAContext | None) -> Run:  # noqa: ANN401 -- any compiled graph
-        config = {"configurable": {"thread_id": "bench"}}
+        numbers = count()
 
         def run() -> object:
+            config = {"configurable": {"thread_id": f"{id(numbers)}-{next(numbers)}"}}
             given = {"messages": [HumanMessage(QUESTION)]}
             return app.invoke(given, config, context=context)
 

@@ -66,7 +66,7 @@ def chat(
         note(answerer.about)
         lines = iter([message]) if message is not None else _typed()
         if json_:
-            turns = [_turn(line, talk.say(line)) for line in lines if line.strip()]
+            turns = [_turn(said, talk.say(said)) for line in lines if (said := line.strip())]
             emit({"conversation": thread, "simulated": answerer.simulated, "turns": turns})
         else:
             _dialogue(talk, lines)

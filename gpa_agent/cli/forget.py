@@ -40,7 +40,7 @@ def forget(
     if json_:
         emit(receipt)
         return
-    deleted = {table: n for table, n in receipt["deleted"].items() if n}
+    deleted = {table: n for table, n in receipt["deleted"].items() if n and table != "compacted"}
     rows = ", ".join(f"{n} {table.replace('_', ' ')}" for table, n in deleted.items())
     typer.echo(printable(f"deleted: {rows or 'nothing, this person is not known here'}"))
     for item in receipt["retired"]:

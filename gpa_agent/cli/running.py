@@ -119,9 +119,15 @@ def screen(*, err: bool = False) -> Console:
     """A console for results, or for progress with ``err``; 100 columns where it is no terminal."""
     from rich.console import Console
 
+    class Plain(Console):
+        """Leaves a broken pipe to `guarded`; rich would end the process with exit code 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if err else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 100
-    return Console(stderr=err, width=width, highlight=False, markup=False, emoji=False)
+    return Plain(stderr=err, width=width, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,12 +45,8 @@ class RubricIndex:
     def close(self) -> None:
         """Let go of the files."""
         if self._client is not None:
-            from chromadb.api.shared_system_client import (  # noqa: PLC0415 -- heavy
-                SharedSystemClient,
-            )
-
+            self._client.close()
             self._client = None
-            SharedSystemClient.clear_system_cache()
 
     def search(
         self, rubrics: Sequence[Rubric], text: str, *, limit: int
@@ -83,30 +80,45 @@ class RubricIndex:
         wanted = _fingerprint(entries, self._encoder.name)
         try:
             collection = self._open()
-            if collection is not None and (collection.metadata or {}).get(_FINGERPRINT) == wanted:
-                if collection.count() == len(entries):
-                    return collection
+            if (
+                collection is not None
+                and (collection.metadata or {}).get(_FINGERPRINT) == wanted
+                and collection.count() == len(entries)
+            ):
+                return collection
             return self._build(entries, wanted)
         except Exception as exc:  # noqa: BLE001 -- Chroma raises bare and Rust errors when damaged
             logger.warning("the rubric index is damaged and is made anew: %s", type(exc).__name__)
-            try:
-                self.close()
-                shutil.rmtree(self._path, ignore_errors=True)
-                return self._build(entries, wanted)
-            except Exception as again:
-                raise StoreError(
-                    f"cannot make the rubric index at {self._path}: {again}; "
-                    "check permissions and free space"
-                ) from again
+            return self._build_elsewhere(entries, wanted)
+
+    def _build_elsewhere(self, entries: dict[str, tuple[Rubric, Aspect]], wanted: str) -> Any:  # noqa: ANN401
+        """Make the index in a new folder: Chroma keeps a failed client of the old one in memory."""
+        try:
+            self._client = None
+            old = self._folders()
+            (self._path / f"index-{time.time_ns():020d}").mkdir(parents=True)
+            collection = self._build(entries, wanted)
+            for folder in old:
+                shutil.rmtree(folder, ignore_errors=True)
+        except Exception as exc:
+            raise StoreError(
+                f"cannot make the rubric index at {self._path}: {exc}; "
+                "check permissions and free space"
+            ) from exc
+        return collection
+
+    def _folders(self) -> list[Path]:
+        return sorted(p for p in self._path.glob("index-*") if p.is_dir())
 
     def _open(self) -> Any:  # noqa: ANN401 -- untyped library
         if self._client is None:
             import chromadb  # noqa: PLC0415 -- half a second, and only searching needs it
-            from chromadb.config import Settings as ChromaSettings  # noqa: PLC0415
+            from chromadb.config import Settings as ChromaSettings  # noqa: PLC0415 -- as above
 
-            self._path.mkdir(parents=True, exist_ok=True)
+            folder = self._folders()[-1] if self._folders() else self._path / "index-0"
+            folder.mkdir(parents=True, exist_ok=True)
             self._client = chromadb.PersistentClient(
-                path=str(self._path), settings=ChromaSettings(anonymized_telemetry=False)
+                path=str(folder), settings=ChromaSettings(anonymized_telemetry=False)
             )
         names = {c.name for c in self._client.list_collections()}
         if _COLLECTION not in names:

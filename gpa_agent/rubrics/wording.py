@@ -90,7 +90,8 @@ def guidance_for(
         wants_more = effect * way > 0
         if name != EVERYBODY_ELSE and (slope if wants_more else -slope) > -margin:
             text[name] = trait.more if wants_more else trait.less
-    return text
+    # A protected trait has no words to serve.
+    return {name: words for name, words in text.items() if words}
 
 
 def interpretation_of(

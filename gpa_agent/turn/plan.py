@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Arm = Literal["tailored", "holdout"]
 Served = Literal["context", "finetuned", "plain"]
 
-_LONGEST_TEXT = 8_000
-"""Characters of a text that classifiers read; encoders look at the first few hundred words."""
+_LONGEST_TEXT = 2_000
+"""Characters of a text that classifiers read; sentence encoders stop at 256 word pieces anyway."""
 
 
 class Asked(NamedTuple):

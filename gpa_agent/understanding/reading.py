@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -165,10 +166,12 @@ def own_voice(text: str) -> str:
 
 def content_words(text: str) -> frozenset[str]:
     """The words that carry the matter, crudely stemmed, for measuring overlap."""
-    found = (_stem(word) for word in _WORD.findall(normalise(text)[:4000]))
-    return frozenset(word for word in found if word not in STOPWORDS)
+    # Distinct words only, and each stemmed once a process: a log says the same words over and over.
+    found = map(_stem, set(_WORD.findall(normalise(text)[:4000])))
+    return frozenset(found) - STOPWORDS
 
 
+@lru_cache(maxsize=1 << 16)
 def _stem(word: str) -> str:
     for ending in ("'s", "ing", "ies", "es", "ed", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gpa_agent import Aspect, Judgment, Rubric, Workspace
+from gpa_agent.conversations.records import Label
+from gpa_agent.embedding import HashingEncoder
+from gpa_agent.errors import UsageError, WorkspaceError
+from gpa_agent.rubrics.records import Contrast, ContrastModel
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory, chat_log: Path) -> Path:
+    """A workspace that has learned; tests copy it."""
+    path = tmp_path_factory.mktemp("learned") / "ws.gpa"
+    with Workspace.open(
+        path, groups=["novice", "expert"], encoder=HashingEncoder(), holdout=0.0
+    ) as ws:
+        ws.ingest(chat_log)
+        ws.learn()
+    return path
+
+
+@pytest.fixture
+def ws(learned: Path, tmp_path: Path) -> Workspace:
+    import shutil
+
+    shutil.copytree(learned, tmp_path / "copy.gpa")
+    return Workspace.open(tmp_path / "copy.gpa", encoder=HashingEncoder())
+
+
+def live_names(ws: Workspace, intent: str) -> set[str]:
+    return {
+        a.name for r in ws.rubrics() if r.intent == intent for a in r.aspects if a.status == "live"
+    }
+
+
+def seed(name: str = "haiku", intent: str = "poetry") -> Rubric:
+    aspect = Aspect(
+        name=name,
+        rating=3,
+        interpretation="By hand.",
+        guidance={"novice": "Write a haiku."},
+        status="live",
+    )
+    return Rubric(
+        intent=intent,
+        contrast=ContrastModel(group="novice", other="expert"),
+        version=0,
+        aspects=(aspect,),
+    )
+
+
+def test_a_new_workspace_keeps_what_it_was_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpa"
+    with Workspace.open(
+        path, groups=["a", "b"], intents={"x": "about x"}, contrasts=[Contrast("a")], min_people=7
+    ):
+        pass
+    with Workspace.open(path) as again:
+        assert again.settings.groups == ("a", "b")
+        assert again.settings.intents["x"].description == "about x"
+        assert again.settings.contrasts == (ContrastModel(group="a", other="*"),)
+        assert again.settings.min_people == 7
+    assert stat.S_IMODE((path / "people.key").stat().st_mode) == 0o600
+
+
+def test_the_environment_wins_and_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPA_HOLDOUT", "0.2")
+    with Workspace.open(tmp_path / "a.gpa", min_people=6) as ws:
+        assert ws.settings.holdout == 0.2
+    assert "holdout" not in json.loads((tmp_path / "a.gpa" / "settings.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"format": 99}', "newer gpa-agent"),
+        ("{", "not valid JSON"),
+        ('{"groups": []}', "not a gpa-agent settings file"),
+    ],
+)
+def test_a_workspace_that_cannot_be_read(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "settings.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=said):
+        Workspace.open(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_misuse_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gpa init"):
+        Workspace.open(tmp_path / "none.gpa", create=False)
+    with pytest.raises(UsageError, match="holdout"):
+        Workspace.open(tmp_path / "b.gpa", holdout=3)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
+    with pytest.raises(WorkspaceError, match="other things"):
+        Workspace.open(tmp_path / "photos")
+    with pytest.raises(WorkspaceError, match="is a file"):
+        Workspace.open(tmp_path / "photos" / "cat.jpg")
+
+
+def test_learning_finds_what_was_planted_and_leaves_the_rest_empty(ws: Workspace) -> None:
+    assert live_names(ws, "explanation")
+    assert live_names(ws, "planning") == set()
+    assert "planning" in {r.intent for r in ws.rubrics()}
+    rubric = ws.rubric(intent="explanation", group="novice")
+    assert rubric is not None
+    assert all(a.status == "live" for a in rubric.aspects)
+    assert ws.rubric(intent="planning", group="novice") is None
+    assert ws.rubric(intent="explanation", group="stranger") is None
+
+
+def test_learning_again_changes_nothing(ws: Workspace) -> None:
+    before = [r.model_dump() for r in ws.rubrics()]
+    report = ws.learn()
+    assert [r.model_dump() for r in ws.rubrics()] == before
+    for stage in ("judge", "explain", "measure", "train", "label"):
+        assert report.stages[stage].done == 0
+
+
+def test_shuffled_groups_show_nothing(ws: Workspace) -> None:
+    assert sum(n > 0 for n in ws.learn_null(6)) <= 1
+
+
+def test_review_waits_for_approval(chat_log: Path, workspace: Workspace) -> None:
+    workspace.ingest(chat_log)
+    workspace.learn(publish="review")
+    assert workspace.stats()["live_aspects"] == 0
+    waiting = {
+        a.name
+        for r in workspace.rubrics()
+        if r.intent == "explanation"
+        for a in r.aspects
+        if a.status == "approved"
+    }
+    assert waiting
+    workspace.approve(intent="explanation")
+    assert live_names(workspace, "explanation") == waiting
+    refused = next(
+        (a.name for r in workspace.rubrics() for a in r.aspects if a.status == "candidate"), None
+    )
+    if refused is not None:
+        with pytest.raises(UsageError, match="did not pass"):
+            workspace.approve(
+                intent=next(
+                    r.intent for r in workspace.rubrics() for a in r.aspects if a.name == refused
+                ),
+                name=refused,
+            )
+
+
+def test_rejected_stays_out_until_approved(ws: Workspace) -> None:
+    name = sorted(live_names(ws, "explanation"))[0]
+    ws.reject(intent="explanation", name=name)
+    ws.learn()
+    assert name not in live_names(ws, "explanation")
+    ws.approve(intent="explanation", name=name)
+    assert name in live_names(ws, "explanation")
+    with pytest.raises(UsageError, match="no aspect"):
+        ws.reject(intent="explanation", name="nothing")
+    with pytest.raises(UsageError, match="no rubric of intent"):
+        ws.reject(intent="nothing", name=name)
+
+
+def test_rollback_restores_at_once_and_outlasts_learning(ws: Workspace) -> None:
+    first = live_names(ws, "explanation")
+    name = sorted(first)[0]
+    ws.reject(intent="explanation", name=name)
+    restored = ws.rollback(intent="explanation", version=1)
+    assert restored.version == 3
+    assert live_names(ws, "explanation") == first
+    ws.rollback(intent="explanation", version=2)
+    ws.learn()
+    assert live_names(ws, "explanation") == first - {name}
+    assert [v.version for v in ws.history(intent="explanation")] == [1, 2, 3, 4]
+    with pytest.raises(UsageError, match="no version 9"):
+        ws.rollback(intent="explanation", version=9)
+
+
+def test_another_process_sees_a_change_within_a_second(ws: Workspace) -> None:
+    with Workspace.open(ws.path, encoder=HashingEncoder()) as server:
+        assert server.rubric(intent="poetry", group="novice") is None
+        ws.import_rubrics([seed()])
+        seen = threading.Event()
+        for _ in range(100):
+            if server.rubric(intent="poetry", group="novice") is not None:
+                seen.set()
+                break
+            time.sleep(0.05)
+        assert seen.is_set()
+
+
+def test_seeds_are_marked_and_exported_rubrics_come_back(ws: Workspace) -> None:
+    ws.import_rubrics([seed()])
+    rubric = ws.rubric(intent="poetry", group="novice")
+    assert rubric is not None
+    assert rubric.aspects[0].evidence is None
+    assert rubric.guidance("novice") == ("Write a haiku.",)
+    ws.learn()
+    assert live_names(ws, "poetry") == {"haiku"}
+    exported = ws.export_rubrics()
+    assert {r.intent for r in exported} >= {"poetry", "explanation"}
+    assert Rubric.model_validate_json(exported[0].model_dump_json()) == exported[0]
+
+
+def test_feedback_wins_and_is_checked(ws: Workspace) -> None:
+    ws.record_turn(
+        conversation="t",
+        key="1",
+        user="How?",
+        assistant="So.",
+        user_id="u",
+        group=None,
+        intent=None,
+        trace={},
+    )
+    before = ws.stats()["explicit_judgments"]
+    ws.feedback(conversation="t", turn=0, judgment=Judgment.DSAT, user="u")
+    assert ws.stats()["explicit_judgments"] == before + 1
+    with pytest.raises(UsageError, match="no answered turn"):
+        ws.feedback(conversation="nowhere", turn=0, judgment=1)
+    with pytest.raises(UsageError, match="is not 1"):
+        ws.feedback(conversation="simulated-11-0-0000-0", turn=0, judgment=5)
+    with pytest.raises(UsageError, match="another user"):
+        ws.feedback(conversation="simulated-11-0-0000-0", turn=0, judgment=1, user="somebody")
+
+
+def test_a_recorded_turn_is_judged_by_the_next(workspace: Workspace) -> None:
+    def record(key: str, said: str) -> None:
+        workspace.record_turn(
+            conversation="t",
+            key=key,
+            user=said,
+            assistant="Use sorted().",
+            user_id="u",
+            group=Label("novice", 1.0, "context"),
+            intent=Label("debugging", 0.9, "classifier"),
+            trace={"mode": "plain"},
+        )
+
+    record("1", "How do I sort a list?")
+    assert workspace.stats()["judgments"] == 0
+    record("2", "Perfect, that fixed it, thank you!")
+    record("2", "Perfect, that fixed it, thank you!")
+    assert workspace.stats() | {"judgments": 1, "turns": 2, "people": 1} == workspace.stats()
+
+
+def test_forgetting_deletes_and_recomputes(ws: Workspace) -> None:
+    people = ws.stats()["people"]
+    receipt = ws.forget("simulated-11-0-0000")
+    assert receipt["deleted"]["conversations"] > 0
+    assert ws.stats()["people"] == people - 1
+    assert ws.forget("simulated-11-0-0000")["deleted"]["conversations"] == 0
+    with pytest.raises(UsageError):
+        ws.feedback(conversation="simulated-11-0-0000-0", turn=0, judgment=1)
+
+
+def test_search_finds_by_meaning_and_survives_a_damaged_index(ws: Workspace) -> None:
+    ws.import_rubrics([seed()])
+    found = ws.search_rubrics("Write a haiku for novice poetry", limit=2)
+    assert found[0][1].name == "haiku"
+    ws.close()
+    for file in (ws.path / "chroma").glob("**/*"):
+        if file.is_file():
+            file.write_bytes(b"garbage")
+    with Workspace.open(ws.path, encoder=HashingEncoder()) as again:
+        assert again.search_rubrics("Write a haiku for novice poetry")[0][1].name == "haiku"
+        again.reject(intent="poetry", name="haiku")
+        assert "haiku" not in {a.name for _, a, _ in again.search_rubrics("haiku")}
+
+
+def test_a_rubric_file_of_the_wrong_shape_cannot_be_a_rubric() -> None:
+    with pytest.raises(ValueError, match="rating"):
+        Aspect.model_validate(
+            {"name": "x", "rating": 9, "interpretation": "", "guidance": {}, "status": "live"}
+        )
