@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 
 from gpa_agent.conversations.records import Judgment, Label
+from gpa_agent.embedding.remembering import RememberingEncoder
 from gpa_agent.errors import GPAError, UsageError
 from gpa_agent.learning.report import IngestReport, LearnReport
 from gpa_agent.ledger import Ledger
@@ -468,6 +469,8 @@ class Workspace:
                 from gpa_agent.embedding import find_encoder  # noqa: PLC0415 -- loads a model
 
                 self._encoder = find_encoder()
+            if not isinstance(self._encoder, RememberingEncoder):
+                self._encoder = RememberingEncoder(self._encoder)
             return self._encoder
 
     def satisfaction_reader(self) -> SatisfactionReader:

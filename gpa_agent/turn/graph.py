@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
-from langchain_core.messages import AnyMessage  # noqa: TC002 -- LangGraph reads the annotation at run time
+from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END, START, StateGraph

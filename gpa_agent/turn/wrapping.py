@@ -48,7 +48,7 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.runtime import get_runtime
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, StateSnapshot, interrupt
 from typing_extensions import override
 
 from gpa_agent.errors import UsageError
@@ -213,7 +213,7 @@ def _stateful_responder(
     ) -> Answer:
         own = _own_config(graph, config)
         state = graph.get_state(own)
-        if state.interrupts:
+        if _still_waits(state, messages):
             output: Any = {"__interrupt__": state.interrupts}
         else:
             kept = _messages_of(state.values)
@@ -228,7 +228,7 @@ def _stateful_responder(
     ) -> Answer:
         own = _own_config(graph, config)
         state = await graph.aget_state(own)
-        if state.interrupts:
+        if _still_waits(state, messages):
             output: Any = {"__interrupt__": state.interrupts}
         else:
             kept = _messages_of(state.values)
@@ -263,6 +263,17 @@ def _own_config(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> Ru
 def _own_context(graph: Pregel[Any, Any, Any, Any]) -> dict[str, Any]:
     """The run's context, where the graph has a schema for one: it is no part of the config."""
     return {"context": get_runtime().context} if graph.context_schema is not None else {}
+
+
+def _still_waits(state: StateSnapshot, messages: Sequence[BaseMessage]) -> bool:
+    """Whether the graph was interrupted in this very turn, and is not to be asked anew.
+
+    Somebody who says something else instead of answering an interrupt starts a new turn.
+    """
+    if not state.interrupts:
+        return False
+    kept = _messages_of(state.values)
+    return not kept or _last_id(messages) in {getattr(m, "id", None) for m in kept}
 
 
 def _interrupts(output: object) -> Sequence[Any]:

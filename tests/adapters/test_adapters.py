@@ -139,6 +139,7 @@ class TestOnTheData:
 
     pytestmark = needs_data
 
+    @pytest.mark.slow
     def test_recquest(self, tmp_path: Path) -> None:
         data = DATA / "recquest" / "dialogues.jsonl"
         out = _run("recquest.py", "--data", data, "--workspace", "ws", cwd=tmp_path)

@@ -46,6 +46,7 @@ def test_middleware_adds_to_the_prompt_and_only_for_the_group(tmp_path: Path) ->
     assert nobody.strip() == "You help."
 
 
+@pytest.mark.slow
 def test_planted_world_says_what_was_planted_and_found(tmp_path: Path) -> None:
     out = _run("planted_world.py", "--people", "60", "--conversations", "3", cwd=tmp_path)
     assert re.search(r"planning: .*\n  planted \{\}\n  found   \{\}", out)

@@ -339,6 +339,22 @@ async def test_interrupted_app_resumes(ws: Workspace, turns: Turns, inner: str |
     assert all(STEPS in p[0].text for p in model.prompts)
 
 
+@pytest.mark.parametrize("outer", [None, "ours"])
+def test_saying_something_else_instead_of_resuming_is_a_new_turn(
+    ws: Workspace, outer: str | None
+) -> None:
+    def script(messages: list[BaseMessage]) -> str | AIMessage:
+        return "Never mind." if messages[-1].text == "Forget it" else call_then_answer(messages)
+
+    approval: Any = HumanInTheLoopMiddleware(interrupt_on={"double": True})
+    model = ScriptedChatModel(script=script)
+    app: Any = create_agent(model, [double], middleware=[approval], checkpointer=InMemorySaver())
+    graph = GPAMiddleware(ws).wrap(app, checkpointer=InMemorySaver() if outer else None)
+    assert graph.invoke(hi(), thread())["__interrupt__"]
+    out = graph.invoke(hi("Forget it"), thread())
+    assert out["messages"][-1].text == "Never mind."
+
+
 def test_resuming_without_a_checkpointer_is_told(ws: Workspace) -> None:
     with pytest.raises(UsageError, match="checkpointer=InMemorySaver"):
         GPAMiddleware(ws).wrap(ScriptedChatModel()).invoke(Command(resume=True), thread())
