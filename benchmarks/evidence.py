@@ -115,7 +115,9 @@ def score(world: PlantedWorld, method: Callable[[Planted], list[str]], seeds: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--null-runs", type=int, default=50)
     parser.add_argument("--json", action="store_true")

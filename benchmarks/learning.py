@@ -2,10 +2,11 @@
 
 Run: python benchmarks/learning.py [--sizes 1000,10000,100000] [--json]
 
-Writes simulated logs of that many judged answers, learns each from nothing in a process of its own
-(ingest, measure, contrast with all permutations, publish) and prints wall time and peak memory. Beside it,
-in the same run: the floor, a process that only reads the same file's JSON and stores its lines in
-SQLite. Sentence encoding is not in it: the records name group and intent and carry judgments.
+Writes simulated logs of that many judged answers, learns each from nothing in a process of its
+own (ingest, explain, measure, contrast with all permutations, publish) and prints wall time and
+peak memory. Beside it, in the same run: the floor, a process that only reads the same file's JSON
+and stores its lines in SQLite. The records name group and intent and carry judgments, so no
+sentence has to be encoded but those that train the classifiers.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Figures(NamedTuple):
 
 
 def write_log(path: Path, answers: int) -> int:
-    """Write a simulated log with that many judged answers, a hundred-odd distinct texts repeated never."""
+    """Write a simulated log with that many judged answers."""
     people = max(10, answers // 20)
     world = replace(ChatWorld(), people=people, conversations=10, answers=(1, 1), explicit=1.0)
     written = 0
@@ -85,7 +86,9 @@ def run(program: str, *arguments: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--sizes", default="1000,10000,100000")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

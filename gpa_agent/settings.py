@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     groups: tuple[Name, ...] = ()
     """Groups to compare; empty: every group the log names with enough people."""
     contrasts: tuple[ContrastModel, ...] = ()
-    """Contrasts to test; empty: the two groups against each other, or each against everybody else."""
+    """Contrasts to test; empty: two groups against each other, or each against everybody else."""
     intents: dict[Name, Intent] = Field(default_factory=dict[str, Intent])
     """The taxonomy; empty: the intents the records name, else the one intent ``general``."""
 

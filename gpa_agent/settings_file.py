@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gpa_agent.errors import StoreError, UsageError, WorkspaceError
+from gpa_agent.files import write_whole
 from gpa_agent.settings import Settings
 
 FORMAT = 1
@@ -127,26 +127,3 @@ def people_key(folder: Path) -> bytes:
     if len(key) < 32:
         raise WorkspaceError(f"{path} is damaged: a key of 64 hexadecimal digits was expected")
     return key
-
-
-def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        StoreError: It cannot be written (read-only, full disk); what was there is untouched.
-    """
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except OSError as exc:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise StoreError(
-            f"cannot write {path}: {exc.strerror or exc}; check permissions and free space"
-        ) from exc

@@ -185,8 +185,8 @@ class Workspace:
         """Learn from everything the ledger holds; run again it redoes nothing that is done.
 
         Args:
-            publish: ``auto`` serves what passes the gate, ``review`` leaves it approved; None as the
-                settings say.
+            publish: ``auto`` serves what passes the gate, ``review`` leaves it approved; None as
+                the settings say.
             progress: Called with (stage, done, total).
         """
         from gpa_agent.learning.pipeline import learn  # noqa: PLC0415 -- keeps serving light
@@ -255,7 +255,7 @@ class Workspace:
             user: The raw user id.
 
         Returns:
-            A receipt: rows deleted by table, and the aspects that were live before and are not after.
+            A receipt: rows deleted by table, and the aspects that are not live any more.
         """
         deleted = self.ledger.forget(self.person(user))
         before = {(r.intent, a.name) for r in self._live() for a in r.aspects}

@@ -28,15 +28,16 @@ def test_every_python_block_runs(
     monkeypatch.setenv("GPA_PERMUTATIONS", "1999")
     shutil.copy(chat_log, "log.jsonl")
     names: dict[str, Any] = {
-        "model": ScriptedChatModel(answers=["From the agent."]),
+        "model": ScriptedChatModel(script=["From the agent."]),
         "tools": [],
-        "app": ScriptedChatModel(answers=["From the app."]),
+        "app": ScriptedChatModel(script=["From the app."]),
     }
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)  # executing the README is the test
     names["ws"].close()
     assert names["report"].rubrics
     assert names["result"]["gpa"]["group"] == "novice"
+    assert names["result"]["messages"][-1].content == "From the app."
 
 
 def test_the_log_format_is_read(tmp_path: Path) -> None:

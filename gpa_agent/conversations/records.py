@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
     Attributes:
         judgment: SAT, DSAT or NEITHER.
         confidence: Probability in [0, 1] that the judgment is right, as its source sees it.
-        source: ``explicit`` (thumbs, ratings, the record), ``cues``, ``classifier`` or a model name.
+        source: ``explicit`` (thumbs, ratings, records), ``cues``, ``classifier`` or a model's name.
     """
 
     judgment: Judgment

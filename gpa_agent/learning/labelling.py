@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 from gpa_agent.conversations.records import UNKNOWN, Label
 from gpa_agent.embedding import TextEncoder
 from gpa_agent.errors import WorkspaceError
+from gpa_agent.files import write_whole
 from gpa_agent.learning.report import StageReport
 from gpa_agent.learning.stages import Labeller, Progress, label
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import LabelKind, LabelledText, Unlabelled
 from gpa_agent.settings import Settings
-from gpa_agent.settings_file import write_whole
 from gpa_agent.understanding.distilled import DistilledClassifier
 from gpa_agent.understanding.groups import train_group_classifier
 from gpa_agent.understanding.intents import build_intent_classifier, train_intent_classifier
@@ -115,7 +115,9 @@ class Labelling:
         classifier = self.intent_classifier()
         if classifier is None:
             return StageReport()
-        labeller = Labeller(lambda s: classifier.classify([_asked(x) for x in s]), classifier.version)
+        labeller = Labeller(
+            lambda s: classifier.classify([_asked(x) for x in s]), classifier.version
+        )
         return label(ledger, "intent", labeller, progress)
 
     def _label_groups(self, ledger: Ledger, progress: Progress) -> StageReport:
@@ -192,7 +194,6 @@ class Labelling:
             raise WorkspaceError(f"{path} is damaged; delete it and run `gpa learn` again") from exc
 
     def _remember(self, kind: LabelKind, fingerprint: str, report: Mapping[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"trained_on": fingerprint, "report": dict(report)}, indent=2)
         write_whole(self._folder / f"{kind}.json", content.encode())
 

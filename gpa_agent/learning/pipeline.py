@@ -293,7 +293,8 @@ def _report(
     if missing:
         known = ", ".join(sorted(observed.people_of)) or "none"
         notes.append(
-            f"No judged answer of group {', '.join(map(repr, missing))}; groups in the data: {known}."
+            f"No judged answer of group {', '.join(map(repr, missing))}; "
+            f"groups in the data: {known}."
         )
     if not settings.groups and not settings.contrasts and not weighed.results:
         notes.append(

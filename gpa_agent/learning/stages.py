@@ -73,9 +73,7 @@ def judge(ledger: Ledger, reader: SatisfactionReader, progress: Progress) -> Sta
     return StageReport(done=done, skipped=abstained, seconds=time.perf_counter() - started)
 
 
-def label(
-    ledger: Ledger, kind: LabelKind, labeller: Labeller, progress: Progress
-) -> StageReport:
+def label(ledger: Ledger, kind: LabelKind, labeller: Labeller, progress: Progress) -> StageReport:
     """Label every conversation and pair whose record names no intent (or group)."""
     started, done, unknown = time.perf_counter(), 0, 0
     for batch in ledger.to_label(kind, labeller.version, batch=_BATCH):
@@ -94,9 +92,7 @@ def label(
     return StageReport(done=done, skipped=unknown, seconds=time.perf_counter() - started)
 
 
-def judge_previous(
-    ledger: Ledger, reader: SatisfactionReader, conversation: str, idx: int
-) -> None:
+def judge_previous(ledger: Ledger, reader: SatisfactionReader, conversation: str, idx: int) -> None:
     """Judge the turn before a freshly recorded one from what the user said in it."""
     turn = ledger.previous_turn(conversation, idx)
     if turn is None:

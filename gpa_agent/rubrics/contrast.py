@@ -23,7 +23,7 @@ from gpa_agent.rubrics.permutation import (
     permute_people,
 )
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, Contrast
-from gpa_agent.rubrics.scores import PersonScores, person_scores
+from gpa_agent.rubrics.scores import person_scores
 from gpa_agent.rubrics.statistics import hedges_g, percentile_interval
 
 _MIN_PER_JUDGMENT = 3
@@ -149,12 +149,12 @@ def run_contrast(
         g=hedges_g(scores.plain[scores.first], scores.plain[~scores.first]),
         families=tuple(tested),
         family_p=family_p_values(differences, list(tested.values())),
-        preferences=_speaking_most(rows, first, traits, differences.observed, scores),
+        preferences=_speaking_most(rows, first, traits, differences.observed),
     )
 
 
 def _seed_of(seed: int, intent: str, contrast: Contrast) -> list[int]:
-    """A stream of its own for each contrast: one more intent must not change the others' figures."""
+    """A stream of its own for each contrast: one more intent must not change the others."""
     name = "\x1f".join((intent, *contrast)).encode()
     return [seed, *name]
 
@@ -191,7 +191,6 @@ def _speaking_most(
     first: NDArray[np.bool_],
     traits: NDArray[np.int64],
     effect: NDArray[np.float64],
-    scores: PersonScores,
 ) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     """Ids of the rows that pull each finding its way, at most one of a person a side."""
     direction = np.where(rows.sat, 1.0, -1.0)

@@ -39,17 +39,25 @@ def refusal(
         protected: Whether the trait touches safety or honesty.
         config: The thresholds.
     """
-    if evidence.q_value > config.max_q:
-        return f"q {evidence.q_value:.3g} is above {config.max_q:g}: may well be chance"
-    if rating <= config.rating_threshold:
-        return f"rating {rating} is not above {config.rating_threshold}: too small to matter"
     fewest_people, fewest_turns = min(evidence.people.values()), min(evidence.turns.values())
-    if fewest_people < config.min_people:
-        return f"{fewest_people} people on one side; {config.min_people} are needed"
-    if fewest_turns < config.min_turns:
-        return f"{fewest_turns} judged turns on one side; {config.min_turns} are needed"
-    if protected:
-        return "concerns safety or honesty: measured, never served"
-    if not guidance:
-        return "no group clearly wants more or less of it"
-    return None
+    tests = (
+        (
+            evidence.q_value > config.max_q,
+            f"q {evidence.q_value:.3g} is above {config.max_q:g}: may well be chance",
+        ),
+        (
+            rating <= config.rating_threshold,
+            f"rating {rating} is not above {config.rating_threshold}: too small to matter",
+        ),
+        (
+            fewest_people < config.min_people,
+            f"{fewest_people} people on one side; {config.min_people} are needed",
+        ),
+        (
+            fewest_turns < config.min_turns,
+            f"{fewest_turns} judged turns on one side; {config.min_turns} are needed",
+        ),
+        (protected, "concerns safety or honesty: measured, never served"),
+        (not guidance, "no group clearly wants more or less of it"),
+    )
+    return next((reason for failed, reason in tests if failed), None)

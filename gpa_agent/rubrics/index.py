@@ -1,9 +1,9 @@
 """Rubrics by meaning: a Chroma index over live aspects that can be rebuilt at any time.
 
-SQL is the only truth (`docs/decisions/0002-sql-is-the-truth.md`): the index holds nothing that is not in the
-ledger. It is rebuilt when the fingerprint of what it was built from differs, and thrown away
-and rebuilt when it is damaged (Chroma 1.5.9 stays broken after a full disk). Embedded, one
-process's own path, embeddings always passed in, telemetry off, never a port.
+SQL is the only truth (`docs/decisions/0002-sql-is-the-truth.md`): nothing is here that is not in
+the ledger. It is made anew when the fingerprint of what it was built from differs, and when it
+is damaged (Chroma 1.5.9 stays broken after a full disk). Embedded, one process's own path,
+embeddings always passed in, telemetry off, never a port.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Observations:
             raise UsageError("Observations must be finite; measure missing traits as 0")
 
     def __len__(self) -> int:
-        return self.values.shape[0]
+        return len(self.sat)
 
     def intents(self) -> tuple[str, ...]:
         """The intents that occur, sorted."""

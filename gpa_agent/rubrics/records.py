@@ -85,7 +85,8 @@ class Aspect(BaseModel):
     guidance: dict[str, str]
     """What to do for each named group; the text that goes into the prompt."""
     status: Status
-    """``live`` is served; ``candidate`` failed a test or the gate; ``approved`` waits for publishing."""
+    """``live`` is served; ``candidate`` failed a test or the gate; ``approved`` waits for
+    publishing; ``retired`` was live, or was taken out by a person."""
     reason: str | None = None
     """Why it is not live, where it is not."""
     family: str | None = None

@@ -116,7 +116,8 @@ def _sum_by(
 ) -> NDArray[np.float64]:
     # bincount per column is ten times faster than np.add.at and stays in C.
     columns = [np.bincount(unit, weights=column, minlength=units) for column in values.T]
-    return np.stack(columns, axis=1)
+    summed: NDArray[np.float64] = np.stack(columns, axis=1).astype(np.float64)
+    return summed
 
 
 def _centre(

@@ -51,7 +51,8 @@ def hedges_g(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray
     correction = 1.0 - 3.0 / (4.0 * (a + b) - 9.0)
     g = np.zeros_like(difference)
     np.divide(difference, np.sqrt(pooled), out=g, where=pooled > 0)
-    return correction * g
+    corrected: NDArray[np.float64] = correction * g
+    return corrected
 
 
 def percentile_interval(

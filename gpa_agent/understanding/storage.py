@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -18,7 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gpa_agent.embedding.protocol import TextEncoder
-from gpa_agent.errors import StoreError, WorkspaceError
+from gpa_agent.errors import WorkspaceError
+from gpa_agent.files import write_whole
 from gpa_agent.understanding.distilled import DistilledClassifier, LinearModel, Scope
 
 FORMAT: Final = 1
@@ -78,15 +77,12 @@ def save_classifier(classifier: DistilledClassifier, folder: Path) -> None:
         report=dict(model.report),
         weights_sha256=digest,
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / _weights_name(digest), weights)
-        _write(folder / CARD, card.model_dump_json(indent=2).encode())
-        for old in folder.glob("weights-*.safetensors"):
-            if old.name != _weights_name(digest):
+    write_whole(folder / _weights_name(digest), weights)
+    write_whole(folder / CARD, card.model_dump_json(indent=2).encode())
+    for old in folder.glob("weights-*.safetensors"):
+        if old.name != _weights_name(digest):
+            with contextlib.suppress(OSError):  # a left-over is harmless: the card names its file
                 old.unlink(missing_ok=True)
-    except OSError as exc:
-        raise StoreError(f"the classifier cannot be kept in {str(folder)!r}: {exc}") from exc
 
 
 def load_classifier(folder: Path, encoder: TextEncoder) -> DistilledClassifier:
@@ -180,24 +176,3 @@ def _check_shapes(model: LinearModel, folder: Path) -> None:
 
 def _weights_name(digest: str) -> str:
     return f"weights-{digest[:16]}.safetensors"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the target, force to disk, rename over it, force the folder to disk."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".gpa-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(scratch).unlink()
-        raise
-    with contextlib.suppress(OSError):  # a folder cannot be opened on Windows; the file is safe
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
