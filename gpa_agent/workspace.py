@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 from gpa_agent.conversations.records import Judgment, Label
 from gpa_agent.embedding.remembering import RememberingEncoder
 from gpa_agent.errors import GPAError, UsageError
-from gpa_agent.learning.report import IngestReport, LearnReport
+from gpa_agent.learning.report import IngestReport, LearnReport, StageReport
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import StoredRubric
 from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Rubric
@@ -73,6 +73,8 @@ class Workspace:
         self.settings = settings
         self.ledger = ledger
         self._encoder = encoder
+        self._given: Mapping[str, Any] = {}
+        self._ingested = StageReport()
         self._snapshot: Snapshot = EMPTY
         self._loading = threading.RLock()
         self._closed = threading.Event()
@@ -90,6 +92,7 @@ class Workspace:
         intents: Mapping[str, Any] | None = None,
         contrasts: Sequence[Contrast | tuple[str, str]] | None = None,
         create: bool = True,
+        store: bool = True,
         encoder: TextEncoder | None = None,
         **settings: Any,  # noqa: ANN401 -- any field of Settings, checked by it
     ) -> Workspace:
@@ -102,6 +105,7 @@ class Workspace:
                 "examples": [...]}}``; stored.
             contrasts: Contrasts to test instead of the default ones; stored.
             create: Whether to make a workspace where there is none.
+            store: Whether to keep the given settings now; else `keep_settings` does later.
             encoder: Sentence encoder to use instead of the one that is found.
             **settings: Any further field of `gpa_agent.settings.Settings`; stored.
 
@@ -123,8 +127,19 @@ class Workspace:
             given["contrasts"] = [{"group": g, "other": o} for g, o in contrasts]
         merged = load_settings(folder, given, create=create)
         ledger = Ledger.open(folder / "ledger.sqlite", people_key=people_key(folder))
-        store_settings(folder, given)
-        return cls(folder, merged, ledger, encoder)
+        workspace = cls(folder, merged, ledger, encoder)
+        workspace._given = given
+        if store:
+            workspace.keep_settings()
+        return workspace
+
+    def keep_settings(self) -> None:
+        """Store the settings this workspace was opened with, for every later opening.
+
+        Raises:
+            StoreError: They cannot be written; the stored ones are untouched.
+        """
+        store_settings(self.path, self._given)
 
     def close(self) -> None:
         """Stop watching and close the stores; safe to call twice."""
@@ -176,6 +191,11 @@ class Workspace:
             group_by=group_by,
             progress=progress,
         )
+        self._ingested = StageReport(
+            done=self._ingested.done + report.conversations + report.pairs + report.extended,
+            skipped=self._ingested.skipped + report.skipped,
+            seconds=self._ingested.seconds + report.seconds,
+        )
         self.refresh()
         return report
 
@@ -202,9 +222,11 @@ class Workspace:
             labelling=self._label(),
             progress=progress,
         )
+        stages = {"ingest": self._ingested, **learned.report.stages}
+        self._ingested = StageReport()
         self.refresh()
         return learned.report.model_copy(
-            update={"encoder": f"{encoder.name} ({getattr(encoder, 'origin', 'given')})"}
+            update={"stages": stages, "encoder": f"{encoder.name} ({encoder.origin})"}
         )
 
     def learn_null(self, times: int, *, progress: Progress = _silent) -> list[int]:

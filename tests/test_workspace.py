@@ -283,3 +283,9 @@ def test_a_rubric_file_of_the_wrong_shape_cannot_be_a_rubric() -> None:
         Aspect.model_validate(
             {"name": "x", "rating": 9, "interpretation": "", "guidance": {}, "status": "live"}
         )
+
+
+def test_ingesting_is_a_stage_of_the_report(chat_log: Path, workspace: Workspace) -> None:
+    done = workspace.ingest(chat_log).conversations
+    assert workspace.learn().stages["ingest"].done == done
+    assert workspace.learn().stages["ingest"].done == 0

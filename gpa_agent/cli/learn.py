@@ -1,5 +1,8 @@
 """``gpa learn``: from logs to rubrics, with the evidence."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,6 +28,7 @@ from gpa_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from gpa_agent.learning.report import IngestReport, LearnReport
+    from gpa_agent.workspace import Workspace
 
 _SHOWN_BAD_LINES = 3
 
@@ -69,21 +73,25 @@ def learn(
 
     Running it again goes on where it stopped and takes in what was recorded since.
     """
-    from gpa_agent.workspace import Workspace
-
     how = _publishing(publish)
     chosen = names(groups)
     taxonomy = plain(read_intents(intents))
     _check_files(logs or [])
     with (
-        Workspace.open(workspace, groups=chosen, intents=taxonomy, create=bool(logs)) as ws,
+        _opened(workspace, groups=chosen, intents=taxonomy, create=bool(logs)) as ws,
         progress_on_stderr(quiet=quiet) as progress,
     ):
-        read = [
-            ws.ingest(log, format=format_, max_bad=max_bad, group_by=group_by, progress=progress)
-            for log in logs or []
-        ]
-        report = _with_ingest(ws.learn(publish=how, progress=progress), read)
+        read: list[IngestReport] = []
+        for log in logs or []:
+            read.append(
+                ws.ingest(
+                    log, format=format_, max_bad=max_bad, group_by=group_by, progress=progress
+                )
+            )
+            ws.keep_settings()
+        if not logs:
+            ws.keep_settings()
+        report = ws.learn(publish=how, progress=progress)
         shuffled = ws.learn_null(null, progress=progress) if null else None
     if json_:
         extra: dict[str, Any] = {} if shuffled is None else {"null": shuffled}
@@ -149,18 +157,25 @@ def _say_bad_lines(ingest: "IngestReport") -> None:
         note(f"  {line.file}, line {line.line}: {line.reason}")
 
 
-def _with_ingest(report: "LearnReport", read: "list[IngestReport]") -> "LearnReport":
-    """Reading is a stage like the others, where there was something to read."""
-    from gpa_agent.learning.report import StageReport
+@contextmanager
+def _opened(
+    folder: str, *, groups: list[str] | None, intents: dict[str, Any] | None, create: bool
+) -> "Iterator[Workspace]":
+    """Open a workspace that stays as it was where no log can be read.
 
-    if not read:
-        return report
-    ingest = StageReport(
-        done=sum(r.conversations + r.pairs + r.extended for r in read),
-        skipped=sum(r.skipped for r in read),
-        seconds=sum(r.seconds for r in read),
-    )
-    return report.model_copy(update={"stages": {"ingest": ingest, **report.stages}})
+    The caller keeps the settings once something has been read; a folder that was made here
+    and never came to that is taken away again.
+    """
+    from gpa_agent.workspace import Workspace
+
+    path = Path(folder).expanduser()
+    is_new = not path.exists() or not any(path.iterdir())
+    try:
+        with Workspace.open(path, groups=groups, intents=intents, create=create, store=False) as ws:
+            yield ws
+    finally:
+        if is_new and not (path / "settings.json").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _publishing(word: str | None) -> Literal["auto", "review"] | None:

@@ -112,17 +112,20 @@ def conversation_id(asked: Asked, person: str | None) -> str:
     return f"gpa-{digest[:32]}"
 
 
-def arm_of(unit: str, holdout: float) -> Arm:
+def arm_of(person: str | None, holdout: float) -> Arm:
     """Tell whether a person is held out; the same person always is, or never.
 
     Args:
-        unit: The person's keyed hash (or the conversation, where nobody is named).
+        person: The person's keyed hash; where nobody is named nothing would make the choice
+            stick, so nobody is held out.
         holdout: Share of people to hold out, in [0, 1]; raising it keeps everyone who was.
 
     Returns:
         ``holdout`` or ``tailored``.
     """
-    draw = int.from_bytes(hashlib.sha256(f"gpa-holdout\x00{unit}".encode()).digest()[:8], "big")
+    if person is None:
+        return "tailored"
+    draw = int.from_bytes(hashlib.sha256(f"gpa-holdout\x00{person}".encode()).digest()[:8], "big")
     return "holdout" if draw / 2**64 < holdout else "tailored"
 
 

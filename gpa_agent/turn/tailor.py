@@ -259,9 +259,7 @@ class Tailor:
         user = asked.asker.user_id
         person = self.workspace.person(user) if user is not None else None
         conversation = conversation_id(asked, person)
-        return replace(
-            plan, conversation=conversation, arm=arm_of(person or conversation, self.holdout)
-        )
+        return replace(plan, conversation=conversation, arm=arm_of(person, self.holdout))
 
     def _chosen(self, plan: Plan, *, can_dispatch: bool) -> Plan:
         if self.mode == "plain" or UNKNOWN in {plan.intent.value, plan.group.value}:

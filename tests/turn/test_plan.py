@@ -62,5 +62,6 @@ def test_holdout_is_sticky_and_grows_without_letting_anyone_go(
 
 
 def test_holdout_takes_its_share() -> None:
+    assert arm_of(None, 0.5) == "tailored"
     held = sum(arm_of(f"person-{i}", 0.2) == "holdout" for i in range(10_000))
     assert 1_840 <= held <= 2_160  # 2000 expected; 4 standard deviations of sqrt(1e4*.2*.8) = 40
