@@ -74,9 +74,7 @@ def test_misuse_exits_2(invoke: Invoke, tmp_path: Path, command: str, words: str
     assert done.exit_code == 2, done.stderr
     assert words in done.stderr
     assert done.stdout == ""
-    made = {p.name for p in tmp_path.iterdir()} - before
-    # Only a format is found out after the workspace is there.
-    assert made == ({"gpa-workspace"} if "--format" in command else set())
+    assert {p.name for p in tmp_path.iterdir()} == before
 
 
 def _record(**changes: Any) -> str:
@@ -106,6 +104,12 @@ def test_bad_data_exits_3_and_stores_nothing(
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+    assert not (tmp_path / "gpa-workspace").exists()
+
+    with Workspace.open(tmp_path / "gpa-workspace", groups=["a", "b"]):
+        settings = (tmp_path / "gpa-workspace" / "settings.json").read_bytes()
+    assert invoke("learn", name, "--quiet", "--groups", "c,d").exit_code == 3
+    assert (tmp_path / "gpa-workspace" / "settings.json").read_bytes() == settings
     with Workspace.open(tmp_path / "gpa-workspace", create=False) as ws:
         assert ws.stats()["conversations"] == 0
 
