@@ -167,7 +167,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_a_store_error(tmp_path: Path) -> None:
     encoder = HashingEncoder()
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot be kept"):
+    with pytest.raises(StoreError, match="cannot write"):
         save_classifier(DistilledClassifier(model_over(encoder), encoder), tmp_path / "file" / "x")
 
 
