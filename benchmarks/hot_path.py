@@ -37,6 +37,7 @@ from gpa_agent.understanding.intents import build_intent_classifier
 
 PROMISE = "added: classified p50 <= 15 ms, p95 <= 30 ms; known group and intent p95 <= 5 ms"
 QUESTION = "Why does my loop over the list skip every second element when I remove items in it?"
+ITEMS = count()
 KNOWN = GPAContext(user_id="u1", group="novice", intent="debugging")
 UNKNOWN = GPAContext(user_id="u2")
 INTENTS = {
@@ -132,7 +133,8 @@ def rows(ws: Workspace) -> list[Row]:
 
         def run() -> object:
             config = {"configurable": {"thread_id": f"{id(numbers)}-{next(numbers)}"}}
-            given = {"messages": [HumanMessage(QUESTION)]}
+            # Never the same question twice: the encoder remembers the last ones it was asked.
+            given = {"messages": [HumanMessage(f"{QUESTION} It has {next(ITEMS)} items.")]}
             return app.invoke(given, config, context=context)
 
         return run

@@ -86,7 +86,8 @@ def _batches(
         while end < len(order) and (end + 1 - start) * len(ids[order[end]]) <= _BATCH_TOKENS:
             end += 1
         rows = order[start:end]
-        width = len(ids[rows[-1]])
+        # Matrix products are faster, and exactly as right, on a multiple of eight rows.
+        width = min(MAX_TOKENS, -(-len(ids[rows[-1]]) // 8) * 8)
         tokens = np.zeros((len(rows), width), np.int64)
         mask = np.zeros((len(rows), width), np.float32)
         for line, row in enumerate(rows):

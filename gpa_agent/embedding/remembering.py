@@ -1,7 +1,8 @@
 """An encoder that remembers the last few texts.
 
-In one turn the same text is read for its intent and for its user's group, and a retry reads it
-again; a sentence costs several milliseconds to encode. Only small requests are remembered, so
+In one turn the same text is read for its intent and for its user's group, at the same time in two
+threads where the graph runs them side by side; a sentence costs several milliseconds to encode, so
+the second asker waits for the first one's vector. Only small requests are remembered, so
 that learning from a log neither fills nor empties the memory.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +36,32 @@ class RememberingEncoder:
         self.origin = inner.origin
         self._inner = inner
         self._size = size
-        self._memory: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._memory: OrderedDict[str, Future[NDArray[np.float32]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts as an (n, dim) array of L2-normalised rows; safe from several threads."""
         if not 0 < len(texts) <= _SMALL:
             return self._inner.encode(texts)
-        known: dict[str, NDArray[np.float32]] = {}
+        return np.stack([self._encoded(text) for text in texts])
+
+    def _encoded(self, text: str) -> NDArray[np.float32]:
+        """A text's vector: remembered, being made by another thread, or made now."""
         with self._lock:
-            for text in texts:
-                if text in self._memory:
-                    self._memory.move_to_end(text)
-                    known[text] = self._memory[text]
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
-        if missing:
-            # Outside the lock: two threads may encode the same text, none waits for another.
-            known.update(zip(missing, self._inner.encode(missing), strict=True))
-            with self._lock:
-                for text in missing:
-                    self._memory[text] = known[text]
+            made = self._memory.get(text)
+            mine = made is None
+            if made is None:
+                made = self._memory[text] = Future[NDArray[np.float32]]()
                 while len(self._memory) > self._size:
                     self._memory.popitem(last=False)
-        return np.stack([known[text] for text in texts])
+            self._memory.move_to_end(text)
+        if mine:
+            try:
+                made.set_result(self._inner.encode([text])[0])
+            except BaseException as error:
+                # Whoever waits fails too, and the next one asks again.
+                made.set_exception(error)
+                with self._lock:
+                    self._memory.pop(text, None)
+                raise
+        return made.result()
