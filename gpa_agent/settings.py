@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, ContrastModel
@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     intents: dict[Name, Intent] = Field(default_factory=dict[str, Intent])
     """The taxonomy; empty: the intents the records name, else the one intent ``general``."""
 
+    @field_validator("groups")
+    @classmethod
+    def _each_once(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(groups)) < len(groups):
+            raise ValueError(f"a group is named twice: {', '.join(groups)}")
+        return groups
+
     min_people: Annotated[int, Field(ge=2)] = 5
     """People needed on each side of an item (``privacy.k``; the strict profile is 50)."""
     min_turns: Annotated[int, Field(ge=2)] = 15
@@ -62,7 +69,7 @@ class Settings(BaseSettings):
     """Bootstrap resamples of people per contrast."""
     minibatch_size: Annotated[int, Field(ge=1)] = 20
     """Preferences per minibatch of the model-based contrast (m of Algorithm 1)."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Seed of permutations and bootstrap: the same log gives the same rubric."""
 
     publish: Literal["auto", "review"] = "auto"

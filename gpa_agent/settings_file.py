@@ -7,6 +7,7 @@ rename).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -120,7 +121,13 @@ def people_key(folder: Path) -> bytes:
     path = folder / _KEY
     try:
         if not path.exists():
-            write_whole(path, secrets.token_hex(32).encode(), mode=0o600)
+            # Written whole and then linked into place: of two first openings one wins, and both
+            # read the winner's key.
+            fresh = path.with_name(f".{_KEY}.{secrets.token_hex(8)}")
+            write_whole(fresh, secrets.token_hex(32).encode(), mode=0o600)
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)
+            fresh.unlink()
         key = path.read_bytes().strip()
     except OSError as exc:
         raise StoreError(f"cannot read or make {path}: {exc}") from exc

@@ -18,15 +18,16 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar
 
 from gpa_agent.conversations.records import Judgment, Label
 from gpa_agent.embedding.remembering import RememberingEncoder
 from gpa_agent.errors import GPAError, UsageError
+from gpa_agent.learning import editing
 from gpa_agent.learning.report import IngestReport, LearnReport, StageReport
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import StoredRubric
-from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Rubric
+from gpa_agent.rubrics.records import Aspect, Contrast, Rubric
 from gpa_agent.rubrics.snapshot import EMPTY, Snapshot, build_snapshot
 from gpa_agent.settings import Settings
 from gpa_agent.settings_file import load_settings, people_key, store_settings
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     )
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _REFRESH_SECONDS = 0.5
 """How often a process looks whether another has changed what is live."""
@@ -77,6 +80,7 @@ class Workspace:
         self._ingested = StageReport()
         self._snapshot: Snapshot = EMPTY
         self._loading = threading.RLock()
+        self._refreshing = threading.Lock()
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
         self._reader: SatisfactionReader | None = None
@@ -208,7 +212,21 @@ class Workspace:
             publish: ``auto`` serves what passes the gate, ``review`` leaves it approved; None as
                 the settings say.
             progress: Called with (stage, done, total).
+
+        Raises:
+            UsageError: ``publish`` is something else.
         """
+        if publish not in (None, "auto", "review"):
+            raise UsageError(f"publish {publish!r} is neither 'auto' nor 'review'")
+        return self._learn(publish, progress)
+
+    def _learn(
+        self,
+        publish: Literal["auto", "review"] | None,
+        progress: Progress,
+        *,
+        republish: str | None = None,
+    ) -> LearnReport:
         from gpa_agent.learning.pipeline import learn  # noqa: PLC0415 -- keeps serving light
 
         settings = self.settings
@@ -221,6 +239,7 @@ class Workspace:
             reader=self.satisfaction_reader(),
             labelling=self._label(),
             progress=progress,
+            republish=republish,
         )
         stages = {"ingest": self._ingested, **learned.report.stages}
         self._ingested = StageReport()
@@ -279,15 +298,18 @@ class Workspace:
         Returns:
             A receipt: rows deleted by table, and the aspects that are not live any more.
         """
+        before = self._live_names()
         deleted = self.ledger.forget(self.person(user))
-        before = {(r.intent, a.name) for r in self._live() for a in r.aspects}
-        retired: list[dict[str, str]] = []
-        if sum(deleted.values()) > 0 and before:
-            self.learn()
-            after = {(r.intent, a.name) for r in self._live() for a in r.aspects}
-            retired = [{"intent": i, "aspect": n} for i, n in sorted(before - after)]
+        if any(rows for table, rows in deleted.items() if table != "compacted"):
+            # Under review: forgetting may take something out, and never puts anything in.
+            self._learn("review", _silent, republish="recomputed after a person was forgotten")
         self.refresh()
-        return {"person": self.person(user), "deleted": deleted, "retired": retired}
+        gone = sorted(before - self._live_names())
+        return {
+            "person": self.person(user),
+            "deleted": deleted,
+            "retired": [{"intent": intent, "aspect": name} for intent, name in gone],
+        }
 
     def stats(self) -> dict[str, int]:
         """Counts of what the ledger holds."""
@@ -304,26 +326,7 @@ class Workspace:
 
     def rubrics(self) -> list[Rubric]:
         """Everything the last run found, and what is live, by intent and contrast."""
-        live = {_key(r): r for r in self._live()}
-        found: dict[tuple[str, str, str], list[Aspect]] = {}
-        for row in self.ledger.aspects_of_latest():
-            aspect = Aspect.model_validate(row.body)
-            found.setdefault((row.intent, row.group, row.other), []).append(aspect)
-        merged: list[Rubric] = []
-        for key in sorted(live.keys() | found.keys() | set(self.ledger.tested_contrasts())):
-            serving = live.get(key)
-            names = {a.name for a in serving.aspects} if serving else set[str]()
-            rest = [a for a in found.get(key, []) if a.name not in names and a.status != "live"]
-            intent, group, other = key
-            merged.append(
-                Rubric(
-                    intent=intent,
-                    contrast=ContrastModel(group=group, other=other),
-                    version=self.ledger.latest_version(*key),
-                    aspects=(*(serving.aspects if serving else ()), *rest),
-                )
-            )
-        return merged
+        return editing.all_rubrics(self.ledger)
 
     def approve(
         self, *, intent: str, name: str | None = None, group: str | None = None
@@ -333,24 +336,12 @@ class Workspace:
         Args:
             intent: The intent.
             name: One aspect; None for all that are approved.
-            group: First-named group of the contrast, where the intent has several.
+            group: A group of the contrast, where the intent has several.
 
         Raises:
             UsageError: There is no such aspect, or it did not pass (the reason is named).
         """
-        changed: list[Rubric] = []
-        for rubric in self._of(intent, group):
-            chosen = [a for a in rubric.aspects if _approvable(a, name)]
-            if not chosen:
-                continue
-            self.ledger.release(*_key(rubric), names=[a.name for a in chosen])
-            serving = [a for a in rubric.aspects if a.status == "live"]
-            serving += [a.model_copy(update={"status": "live", "reason": None}) for a in chosen]
-            names = ", ".join(a.name for a in chosen)
-            changed.append(self._publish(rubric, serving, reason=f"approved {names}"))
-        if not changed:
-            raise UsageError(self._why_not_approvable(intent, name, group))
-        return changed
+        return self._changed(editing.approve(self.ledger, intent=intent, name=name, group=group))
 
     def reject(self, *, intent: str, name: str, group: str | None = None) -> list[Rubric]:
         """Take an aspect out, now and for later runs, until somebody approves it.
@@ -358,19 +349,7 @@ class Workspace:
         Raises:
             UsageError: The intent has no such aspect.
         """
-        changed: list[Rubric] = []
-        for rubric in self._of(intent, group):
-            if not any(a.name == name for a in rubric.aspects):
-                continue
-            self.ledger.hold(*_key(rubric), names=[name])
-            serving = [a for a in rubric.aspects if a.status == "live" and a.name != name]
-            if any(a.name == name and a.status == "live" for a in rubric.aspects):
-                changed.append(self._publish(rubric, serving, reason=f"rejected {name}"))
-            else:
-                changed.append(rubric)
-        if not changed:
-            raise UsageError(f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`")
-        return changed
+        return self._changed(editing.reject(self.ledger, intent=intent, name=name, group=group))
 
     def rollback(self, *, intent: str, version: int, group: str | None = None) -> Rubric:
         """Serve an earlier version again, at once; what it lacks stays out until approved.
@@ -379,37 +358,17 @@ class Workspace:
             UsageError: There is no such version, or the intent has several contrasts and
                 ``group`` does not say which.
         """
-        rubrics = self._of(intent, group)
-        if len(rubrics) > 1:
-            names = ", ".join(repr(r.contrast.group) for r in rubrics)
-            raise UsageError(f"intent {intent!r} has several contrasts; name the group: {names}")
-        key = _key(rubrics[0])
-        before = {a.name for a in rubrics[0].aspects if a.status == "live"}
-        stored = self.ledger.restore(
-            intent=key[0],
-            group=key[1],
-            other=key[2],
-            version=version,
-            reason=f"rolled back to version {version}",
+        return self._changed(
+            editing.rollback(self.ledger, intent=intent, version=version, group=group)
         )
-        restored = Rubric.model_validate(stored.body)
-        now = {a.name for a in restored.aspects}
-        self.ledger.hold(*key, names=sorted(before - now))
-        self.ledger.release(*key, names=sorted(now))
-        self.refresh()
-        return restored
 
     def history(self, *, intent: str, group: str | None = None) -> list[StoredRubric]:
         """Every version of an intent's rubrics with its reason, oldest first."""
-        versions: list[StoredRubric] = []
-        for rubric in self._of(intent, group):
-            i, g, o = _key(rubric)
-            versions += self.ledger.history(intent=i, group=g, other=o)
-        return versions
+        return editing.history(self.ledger, intent=intent, group=group)
 
     def export_rubrics(self) -> list[Rubric]:
         """What is live, as it can be read, versioned and imported elsewhere."""
-        return self._live()
+        return editing.live_rubrics(self.ledger)
 
     def import_rubrics(self, rubrics: Iterable[Rubric]) -> list[Rubric]:
         """Serve hand-written rubrics as seeds, marked as having no evidence here.
@@ -420,26 +379,7 @@ class Workspace:
             rubrics: Rubrics; aspects need a name, guidance, rating and interpretation. Evidence
                 they carry was found on other data and is dropped.
         """
-        changed: list[Rubric] = []
-        for rubric in rubrics:
-            key = _key(rubric)
-            live = next((r for r in self._live() if _key(r) == key), None)
-            seeds = [
-                a.model_copy(
-                    update={
-                        "status": "live",
-                        "evidence": None,
-                        "reason": "imported: no evidence in this workspace",
-                    }
-                )
-                for a in rubric.aspects
-            ]
-            kept = [
-                a for a in (live.aspects if live else ()) if a.name not in {s.name for s in seeds}
-            ]
-            self.ledger.release(*key, names=[s.name for s in seeds])
-            changed.append(self._publish(rubric, [*kept, *seeds], reason="imported"))
-        return changed
+        return self._changed(editing.import_rubrics(self.ledger, rubrics))
 
     def search_rubrics(self, text: str, *, limit: int = 5) -> list[tuple[Rubric, Aspect, float]]:
         """Live aspects nearest in meaning to a text, from the Chroma index.
@@ -456,24 +396,29 @@ class Workspace:
         with self._loading:
             if self._index is None:
                 self._index = RubricIndex(self.path / "chroma", self.encoder())
-        return self._index.search(self._live(), text, limit=limit)
+        return self._index.search(editing.live_rubrics(self.ledger), text, limit=limit)
 
     # -- serving -------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """What is live, in memory; loaded at the first call and kept fresh by a thread."""
-        if self._snapshot is EMPTY:
+        if self._watcher is None:
             with self._loading:
                 if self._snapshot is EMPTY:
                     self.refresh()
-                    self._watch()
+                self._watch()
         return self._snapshot
 
     def refresh(self) -> None:
         """Read what is live from the ledger now."""
+        with self._refreshing:
+            self._snapshot = self._read_snapshot()
+
+    def _read_snapshot(self) -> Snapshot:
+        # The revision is read first: what changes meanwhile is seen at the next look.
         revision = self.ledger.revision()
-        self._snapshot = build_snapshot(
-            self._live(), self.ledger.people_groups(), revision=revision
+        return build_snapshot(
+            editing.live_rubrics(self.ledger), self.ledger.people_groups(), revision=revision
         )
 
     def person(self, user_id: str) -> str:
@@ -572,37 +517,14 @@ class Workspace:
                 self._labelling = Labelling(self.path / "models", self.settings, self.encoder)
             return self._labelling
 
-    def _live(self) -> list[Rubric]:
-        return [Rubric.model_validate(r.body) for r in self.ledger.live_rubrics()]
+    def _live_names(self) -> set[tuple[str, str]]:
+        live = editing.live_rubrics(self.ledger)
+        return {(rubric.intent, aspect.name) for rubric in live for aspect in rubric.aspects}
 
-    def _of(self, intent: str, group: str | None) -> list[Rubric]:
-        all_rubrics = self.rubrics()
-        found = [
-            r
-            for r in all_rubrics
-            if r.intent == intent and group in (None, r.contrast.group, r.contrast.other)
-        ]
-        if not found:
-            known = ", ".join(sorted({repr(r.intent) for r in all_rubrics})) or "none yet"
-            raise UsageError(f"there is no rubric of intent {intent!r}; there are: {known}")
-        return found
-
-    def _publish(self, rubric: Rubric, aspects: Sequence[Aspect], *, reason: str) -> Rubric:
-        body = rubric.model_copy(update={"aspects": tuple(aspects)}).model_dump(mode="json")
-        stored = self.ledger.publish(body, reason=reason)
+    def _changed(self, result: _T) -> _T:
+        """Let this process serve at once what was changed."""
         self.refresh()
-        return Rubric.model_validate(stored.body)
-
-    def _why_not_approvable(self, intent: str, name: str | None, group: str | None) -> str:
-        if name is None:
-            return f"intent {intent!r} has nothing that waits for approval"
-        for rubric in self._of(intent, group):
-            for aspect in rubric.aspects:
-                if aspect.name == name:
-                    if aspect.status == "live":
-                        return f"{name!r} is live already"
-                    return f"{name!r} did not pass and cannot be approved: {aspect.reason}"
-        return f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`"
+        return result
 
     def _watch(self) -> None:
         if self._watcher is None and not self._closed.is_set():
@@ -617,16 +539,3 @@ class Workspace:
             except GPAError as error:
                 # The old snapshot keeps serving; the next round tries again.
                 logger.warning("cannot look for newer rubrics: %s", error)
-
-
-def _key(rubric: Rubric) -> tuple[str, str, str]:
-    return rubric.intent, rubric.contrast.group, rubric.contrast.other
-
-
-def _approvable(aspect: Aspect, name: str | None) -> bool:
-    from gpa_agent.learning.publishing import HELD  # noqa: PLC0415 -- keeps import light
-
-    if name is None:
-        return aspect.status == "approved"
-    passed = aspect.status == "approved" or aspect.reason == HELD
-    return aspect.name == name and passed

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,6 +174,15 @@ def test_rejected_stays_out_until_approved(ws: Workspace) -> None:
         ws.reject(intent="nothing", name=name)
 
 
+def test_rejected_is_shown_and_can_be_approved_at_once(ws: Workspace) -> None:
+    name = sorted(live_names(ws, "explanation"))[0]
+    ws.reject(intent="explanation", name=name)
+    shown = {a.name: a.status for r in ws.rubrics() if r.intent == "explanation" for a in r.aspects}
+    assert shown[name] == "retired"
+    ws.approve(intent="explanation", name=name)
+    assert name in live_names(ws, "explanation")
+
+
 def test_rollback_restores_at_once_and_outlasts_learning(ws: Workspace) -> None:
     first = live_names(ws, "explanation")
     name = sorted(first)[0]
@@ -262,6 +274,115 @@ def test_forgetting_deletes_and_recomputes(ws: Workspace) -> None:
     assert ws.forget("simulated-11-0-0000")["deleted"]["conversations"] == 0
     with pytest.raises(UsageError):
         ws.feedback(conversation="simulated-11-0-0000-0", turn=0, judgment=1)
+
+
+def test_forgetting_reaches_evidence_and_never_publishes(
+    chat_log: Path, workspace: Workspace
+) -> None:
+    workspace.ingest(chat_log)
+    workspace.learn(publish="review")
+    workspace.approve(intent="explanation")
+    waiting = {a.name for r in workspace.rubrics() for a in r.aspects if a.status == "approved"}
+    assert waiting
+    before = workspace.rubric(intent="explanation", group="novice")
+    assert before is not None
+    evidence = before.aspects[0].evidence
+    assert evidence is not None
+    people = evidence.people["novice"]
+    live = live_names(workspace, "debugging")
+
+    receipt = workspace.forget("simulated-11-0-0000")
+    assert receipt["deleted"]["links"] >= 0
+    after = workspace.rubric(intent="explanation", group="novice")
+    assert after is not None
+    evidence = after.aspects[0].evidence
+    assert evidence is not None
+    assert evidence.people["novice"] == people - 1
+    assert live_names(workspace, "debugging") == live == set()
+
+    runs = len(workspace.history(intent="explanation"))
+    workspace.forget("nobody at all")
+    assert len(workspace.history(intent="explanation")) == runs
+
+
+def test_links_lead_to_preferences_and_go_with_their_person(ws: Workspace) -> None:
+    def links() -> set[str]:
+        return {
+            link
+            for r in ws.rubrics()
+            for a in r.aspects
+            if a.evidence is not None
+            for ids in a.evidence.preferences.values()
+            for link in ids
+        }
+
+    with closing(sqlite3.connect(ws.path / "ledger.sqlite")) as connection:
+        rows = connection.execute(
+            "select p.id, c.person from preferences p join conversations c on c.id = p.subject_id"
+        )
+        owner = dict(rows.fetchall())
+    linked = links()
+    assert linked <= owner.keys()
+    users = {ws.person(f"simulated-11-0-{n:04d}"): f"simulated-11-0-{n:04d}" for n in range(60)}
+    user = next(users[owner[link]] for link in sorted(linked) if owner[link] in users)
+    theirs = {link for link in linked if owner[link] == ws.person(user)}
+    ws.forget(user)
+    assert not theirs & links()
+    raw = b"".join(p.read_bytes() for p in ws.path.glob("ledger.sqlite*"))
+    assert not [link for link in theirs if link.encode() in raw]
+
+
+def test_another_encoder_is_taken_up(ws: Workspace) -> None:
+    class Other(HashingEncoder):
+        name = "other"
+
+    path = ws.path
+    ws.close()
+    with Workspace.open(path, encoder=Other()) as again:
+        assert again.learn().stages["train"].done >= 1
+        classifier = again.intent_classifier()
+        assert classifier is not None
+        assert classifier.classify(["Why does my loop stop?"])
+
+
+def test_groups_not_compared_now_stay_as_they_are(ws: Workspace) -> None:
+    live, path = live_names(ws, "explanation"), ws.path
+    ws.close()
+    with Workspace.open(path, groups=["someone", "else"], encoder=HashingEncoder()) as other:
+        other.learn()
+        assert live_names(other, "explanation") == live
+
+
+def test_a_process_that_learned_follows_the_others(ws: Workspace) -> None:
+    ws.learn()
+    ws.snapshot()
+    with Workspace.open(ws.path, encoder=HashingEncoder()) as other:
+        other.import_rubrics([seed()])
+    for _ in range(100):
+        if ws.rubric(intent="poetry", group="novice") is not None:
+            break
+        time.sleep(0.05)
+    assert ws.rubric(intent="poetry", group="novice") is not None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"groups": ["a", "a"]}, "named twice"),
+        ({"contrasts": [("a", "a")]}, "another side"),
+        ({"contrasts": [("*", "a")]}, "named group"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Workspace.open(tmp_path / "a.gpa", **wrong)
+    assert not (tmp_path / "a.gpa" / "ledger.sqlite").exists()
+
+
+def test_publish_is_checked(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="'atuo'"):
+        workspace.learn(publish="atuo")  # type: ignore[arg-type]  # what a caller without types does
 
 
 def test_search_finds_by_meaning_and_survives_a_damaged_index(ws: Workspace) -> None:

@@ -78,19 +78,15 @@ def learn(
     taxonomy = plain(read_intents(intents))
     _check_files(logs or [])
     with (
-        _opened(workspace, groups=chosen, intents=taxonomy, create=bool(logs)) as ws,
+        _opened(str(workspace), groups=chosen, intents=taxonomy, create=bool(logs)) as ws,
         progress_on_stderr(quiet=quiet) as progress,
     ):
-        read: list[IngestReport] = []
-        for log in logs or []:
-            read.append(
-                ws.ingest(
-                    log, format=format_, max_bad=max_bad, group_by=group_by, progress=progress
-                )
-            )
-            ws.keep_settings()
-        if not logs:
-            ws.keep_settings()
+        read = [
+            ws.ingest(log, format=format_, max_bad=max_bad, group_by=group_by, progress=progress)
+            for log in logs or []
+        ]
+        _check_groups(ws, chosen)
+        ws.keep_settings()
         report = ws.learn(publish=how, progress=progress)
         shuffled = ws.learn_null(null, progress=progress) if null else None
     if json_:
@@ -169,13 +165,24 @@ def _opened(
     from gpa_agent.workspace import Workspace
 
     path = Path(folder).expanduser()
-    is_new = not path.exists() or not any(path.iterdir())
+    is_new = not path.exists()
     try:
         with Workspace.open(path, groups=groups, intents=intents, create=create, store=False) as ws:
             yield ws
     finally:
         if is_new and not (path / "settings.json").exists():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_groups(ws: "Workspace", named: list[str] | None) -> None:
+    """Refuse groups that no record names: a typing error would quietly compare nobody."""
+    known = ws.ledger.group_names()
+    missing = [group for group in named or [] if group not in known]
+    if missing and known:
+        raise UsageError(
+            f"no record names the group {', '.join(map(repr, missing))}; the records name: "
+            f"{', '.join(map(repr, sorted(known)))}. The settings are as they were."
+        )
 
 
 def _publishing(word: str | None) -> Literal["auto", "review"] | None:

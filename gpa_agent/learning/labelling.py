@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -28,7 +29,14 @@ from gpa_agent.settings import Settings
 from gpa_agent.understanding.distilled import DistilledClassifier
 from gpa_agent.understanding.groups import train_group_classifier
 from gpa_agent.understanding.intents import build_intent_classifier, train_intent_classifier
-from gpa_agent.understanding.storage import has_classifier, load_classifier, save_classifier
+from gpa_agent.understanding.storage import (
+    has_classifier,
+    load_classifier,
+    remove_classifier,
+    save_classifier,
+)
+
+logger = logging.getLogger(__name__)
 
 _PER_LABEL = 150
 """Records of each label a classifier is trained on: more costs encoding time and adds little."""
@@ -140,13 +148,17 @@ class Labelling:
 
     def _train(self, ledger: Ledger, kind: LabelKind, progress: Progress) -> bool | None:
         """Train a classifier on what records name; None where nothing has changed since."""
-        sample = _sample(ledger, kind, self._settings)
-        if len({r.label for r in sample.records}) < 2 or self._last(kind) == sample.fingerprint:
+        sample = _sample(ledger, kind, self._settings, encoder=self._encoder().name)
+        if self._last(kind) == sample.fingerprint:
+            return None
+        if len({r.label for r in sample.records}) < 2:
+            self._drop(kind)
             return None
         progress(f"train {kind}", 0, len(sample.records))
         trained, report = (
             self._train_intents(sample) if kind == "intent" else self._train_groups(sample)
         )
+        self._drop(kind)
         if trained is not None:
             save_classifier(trained, self._folder / kind)
         self._remember(kind, sample.fingerprint, report)
@@ -182,7 +194,17 @@ class Labelling:
     def _load(self, kind: LabelKind) -> DistilledClassifier | None:
         if not has_classifier(self._folder / kind):
             return None
-        return load_classifier(self._folder / kind, self._encoder())
+        try:
+            return load_classifier(self._folder / kind, self._encoder())
+        except WorkspaceError as error:
+            # Trained over another encoder, or damaged: unknown until the next run trains it anew.
+            logger.warning("the %s classifier is left out: %s", kind, error)
+            return None
+
+    def _drop(self, kind: LabelKind) -> None:
+        """Forget a classifier that has been overtaken."""
+        remove_classifier(self._folder / kind)
+        self._loaded.pop(kind, None)
 
     def _last(self, kind: LabelKind) -> str | None:
         path = self._folder / f"{kind}.json"
@@ -198,7 +220,7 @@ class Labelling:
         write_whole(self._folder / f"{kind}.json", content.encode())
 
 
-def _sample(ledger: Ledger, kind: LabelKind, settings: Settings) -> _Sample:
+def _sample(ledger: Ledger, kind: LabelKind, settings: Settings, *, encoder: str) -> _Sample:
     """A bounded, deterministic sample of the records that name a label."""
     wanted = set(settings.groups) if kind == "group" else set[str]()
     best: dict[str, list[tuple[str, LabelledText]]] = {}
@@ -213,6 +235,7 @@ def _sample(ledger: Ledger, kind: LabelKind, settings: Settings) -> _Sample:
     kept = {name: sorted(rows, key=_by_digest)[:_PER_LABEL] for name, rows in sorted(best.items())}
     fingerprint = _digest(
         [
+            encoder,
             settings.min_confidence,
             settings.min_group_confidence,
             {n: i.model_dump() for n, i in settings.intents.items()},

@@ -11,7 +11,8 @@ import numpy as np
 from gpa_agent.conversations.records import GENERAL_INTENT, UNKNOWN, Judgment
 from gpa_agent.learning.stages import MEASURE_STAGE
 from gpa_agent.ledger import Ledger
-from gpa_agent.ledger.rows import JudgedRow, chosen_input, turn_input
+from gpa_agent.ledger.rows import JudgedRow, chosen_input
+from gpa_agent.preferences.embedded import preference_id
 from gpa_agent.rubrics.observations import Observations, index_people, standardise
 from gpa_agent.rubrics.traits import CATALOGUE_VERSION, catalogue
 
@@ -66,7 +67,7 @@ def observe(ledger: Ledger, *, one_intent: bool) -> Observed:
         group=tuple(None if r.group in (None, UNKNOWN) else r.group for r in rows),
         intent=tuple(fallback if r.intent in (None, UNKNOWN) else r.intent for r in rows),
         ids=tuple(
-            chosen_input(r.subject_id) if r.kind == "pair" else turn_input(r.subject_id, r.idx)
+            chosen_input(r.subject_id) if r.kind == "pair" else preference_id(r.subject_id, r.idx)
             for r in rows
         ),
     )

@@ -141,6 +141,7 @@ def learn(
     reader: SatisfactionReader,
     labelling: Labelling,
     progress: Progress,
+    republish: str | None = None,
 ) -> Learned:
     """Run every stage over what the ledger holds and publish what passes.
 
@@ -150,6 +151,8 @@ def learn(
         reader: Judges turns from the user's next utterance.
         labelling: Labels intents and groups.
         progress: Called as stages advance.
+        republish: Where given, rubrics whose figures have changed are published anew for this
+            reason, not only those whose guidance has.
     """
     started, began = time.perf_counter(), datetime.now(UTC)
     stages = labelling.run(ledger, progress)
@@ -165,7 +168,7 @@ def learn(
         seconds=time.perf_counter() - clock,
     )
     clock = time.perf_counter()
-    rubrics = _publish(ledger, weighed, settings)
+    rubrics = _publish(ledger, weighed, settings, republish)
     stages["publish"] = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
     report = _report(rubrics, weighed, observed, stages, settings)
     report = report.model_copy(update={"seconds": time.perf_counter() - started})
@@ -241,20 +244,29 @@ def _deal_groups(observed: Observed, rng: np.random.Generator) -> Observed:
     return observed._replace(observations=replace(observations, group=groups))
 
 
-def _publish(ledger: Ledger, weighed: Weighed, settings: Settings) -> list[Rubric]:
+def _publish(
+    ledger: Ledger, weighed: Weighed, settings: Settings, republish: str | None
+) -> list[Rubric]:
     live = {
         (r.intent, r.group, r.other): Rubric.model_validate(r.body) for r in ledger.live_rubrics()
     }
     found_now = {(r.intent, r.contrast.group, r.contrast.other) for r in weighed.rubrics}
     # What was live and could not be tested any more has lost its evidence: it is settled against
     # an empty rubric, so that its items retire.
-    gone = [r.model_copy(update={"aspects": ()}) for k, r in live.items() if k not in found_now]
+    # One that was not asked about (other groups are compared now) stays as it is.
+    gone = [
+        r.model_copy(update={"aspects": ()})
+        for key, r in live.items()
+        if key not in found_now and Contrast(*key[1:]) in weighed.contrasts
+    ]
     settled: list[Rubric] = []
     for found in (*weighed.rubrics, *gone):
         key = (found.intent, found.contrast.group, found.contrast.other)
         before = live.get(key)
         rubric = settle(found, before, publish=settings.publish, held=ledger.held(*key))
         reason = changes(before, rubric)
+        if reason is None and before is not None and only_live(rubric) != before:
+            reason = republish
         if reason is not None:
             stored = ledger.publish(only_live(rubric).model_dump(mode="json"), reason=reason)
             rubric = rubric.model_copy(update={"version": stored.version})

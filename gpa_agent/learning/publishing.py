@@ -25,8 +25,8 @@ def settle(
     Args:
         found: The run's rubric: passing aspects are ``approved``.
         live: What is served now for the same intent and contrast.
-        publish: ``auto`` makes approved aspects live; ``review`` leaves them approved, unless they
-            are live already.
+        publish: ``auto`` makes approved aspects live; ``review`` leaves them approved, unless the
+            same guidance is live already.
         held: Names of aspects a person has taken out.
 
     Returns:
@@ -38,7 +38,9 @@ def settle(
     for aspect in found.aspects:
         if aspect.status == "approved" and aspect.name in held:
             aspects.append(aspect.model_copy(update={"status": "retired", "reason": HELD}))
-        elif aspect.status == "approved" and (publish == "auto" or aspect.name in served):
+        elif aspect.status == "approved" and (
+            publish == "auto" or _served_already(aspect, served.get(aspect.name))
+        ):
             aspects.append(aspect.model_copy(update={"status": "live", "reason": None}))
         else:
             aspects.append(aspect)
@@ -46,6 +48,9 @@ def settle(
     for name, aspect in served.items():
         at = found_now.get(name)
         if at is not None and aspects[at].status in ("live", "retired"):
+            continue
+        if at is not None and aspects[at].status == "approved" and aspect.evidence is not None:
+            # Under review, guidance that has turned waits, and the old one is not served either.
             continue
         if aspect.evidence is None:
             settled = aspect
@@ -58,6 +63,11 @@ def settle(
             aspects[at] = settled
     version = live.version if live else 0
     return found.model_copy(update={"aspects": tuple(aspects), "version": version})
+
+
+def _served_already(aspect: Aspect, before: Aspect | None) -> bool:
+    """Whether the same thing is asked of the model as before: nothing new to approve."""
+    return before is not None and before.guidance == aspect.guidance
 
 
 def only_live(rubric: Rubric) -> Rubric:

@@ -7,17 +7,21 @@ old pages, is emptied, and the file rewritten without its free pages.
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
-from sqlalchemy import Connection, Text, cast, delete, literal, select
+from sqlalchemy import Connection, Text, and_, cast, delete, literal, select, update
 
 from gpa_agent.errors import StoreError
+from gpa_agent.ledger.learned import bump
 from gpa_agent.ledger.opening import Store, store_errors
 from gpa_agent.ledger.tables import (
+    aspects,
     conversations,
     judgments,
     labels,
     pairs,
     preferences,
+    rubric_versions,
     stage_results,
     turns,
 )
@@ -33,11 +37,13 @@ class Forgetting(Store):
             person: Keyed hash of the person.
 
         Returns:
-            Rows deleted by table, and ``compacted``: 1 where the file was rewritten too, 0 where
-            other readers kept it busy (the rows are gone and overwritten all the same).
+            Rows deleted by table; ``links`` to their preferences that were taken out of evidence;
+            and ``compacted``: 1 where the file was rewritten too, 0 where other readers kept it
+            busy (the rows are gone and overwritten all the same).
         """
         with self._write() as connection:
             receipt = _delete(connection, person)
+            bump(connection)
         receipt["compacted"] = int(self._compact())
         return receipt
 
@@ -57,6 +63,33 @@ class Forgetting(Store):
             return not busy
 
 
+def _unlink(connection: Connection, links: set[str]) -> int:
+    """Take a person's preferences out of the evidence of every aspect, old versions included."""
+    removed = 0
+    if not links:
+        return removed
+    for table in (aspects, rubric_versions):
+        key = list(table.primary_key.columns)
+        for *place, body in connection.execute(select(*key, table.c.body)).all():
+            cleaned = [_without(a, links) for a in body.get("aspects", [body])]
+            count = sum(n for _, n in cleaned)
+            if count:
+                whole = "aspects" in body
+                new = {**body, "aspects": [a for a, _ in cleaned]} if whole else cleaned[0][0]
+                same_row = and_(*(c == v for c, v in zip(key, place, strict=True)))
+                connection.execute(update(table).where(same_row).values(body=new))
+                removed += count
+    return removed
+
+
+def _without(aspect: dict[str, Any], links: set[str]) -> tuple[dict[str, Any], int]:
+    evidence = aspect.get("evidence") or {}
+    linked: dict[str, list[str]] = evidence.get("preferences") or {}
+    kept = {group: [i for i in ids if i not in links] for group, ids in linked.items()}
+    count = sum(map(len, linked.values())) - sum(map(len, kept.values()))
+    return {**aspect, "evidence": {**evidence, "preferences": kept}} if count else aspect, count
+
+
 def _delete(connection: Connection, person: str) -> dict[str, int]:
     theirs = select(conversations.c.id).where(conversations.c.person == person)
     their_pairs = select(pairs.c.id).where(pairs.c.person == person)
@@ -69,6 +102,14 @@ def _delete(connection: Connection, person: str) -> dict[str, int]:
         )
     )
     receipt: dict[str, int] = {}
+    links = set(
+        connection.execute(
+            select(preferences.c.id)
+            .where(preferences.c.subject == "conversation", preferences.c.subject_id.in_(theirs))
+            .union_all(select(literal("c:") + pairs.c.id).where(pairs.c.person == person))
+        ).scalars()
+    )
+    receipt["links"] = _unlink(connection, links)
     for table in (preferences, labels):
         c = table.c
         gone = delete(table).where(

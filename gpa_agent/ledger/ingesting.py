@@ -71,6 +71,8 @@ class Ingest:
         self._judgments: list[dict[str, Any]] = []
         self._pairs: list[dict[str, Any]] = []
         self._chars = 0
+        self.changed = False
+        """Whether anything was added to what was stored."""
 
     def add(self, record: Record) -> Outcome:
         """Add one record; see :meth:`add_all`, which is faster for many."""
@@ -94,6 +96,7 @@ class Ingest:
             self._add(record, found, person, known)
             for record, found, person in zip(records, ids, people, strict=True)
         ]
+        self.changed |= not {"added", "extended"}.isdisjoint(outcomes)
         if len(self._turns) + len(self._pairs) > BUFFERED_ROWS or self._chars > BUFFERED_CHARS:
             self.flush()
         return outcomes

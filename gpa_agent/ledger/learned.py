@@ -166,7 +166,7 @@ class Learned(Store):
                 .where(_of(intent, group, other), _V.status == "live")
                 .values(status="retired", reason=reason)
             )
-            _bump(connection)
+            bump(connection)
             return _stored(live)._replace(status="retired", reason=reason)
 
     def restore(
@@ -245,7 +245,7 @@ class Learned(Store):
         row = stored._asdict()
         row["group_name"] = row.pop("group")
         connection.execute(insert(rubric_versions), row)
-        _bump(connection)
+        bump(connection)
         return stored
 
 
@@ -279,6 +279,7 @@ def _stored(row: Row[Any]) -> StoredRubric:
     return StoredRubric._make(row)
 
 
-def _bump(connection: Connection) -> None:
+def bump(connection: Connection) -> None:
+    """Move the revision, so that every process reads what is served, and to whom, anew."""
     value = connection.execute(select(meta.c.value).where(meta.c.key == REVISION)).scalar_one()
     connection.execute(update(meta).where(meta.c.key == REVISION).values(value=str(int(value) + 1)))

@@ -105,12 +105,21 @@ class Results(Store):
         with self._read() as connection:
             return {row[0]: row[1] for row in connection.execute(statement)}
 
+    def group_names(self) -> frozenset[str]:
+        """Every group that a record names."""
+        statement = union(
+            select(conversations.c.group_name).where(conversations.c.group_name.is_not(None)),
+            select(pairs.c.group_name).where(pairs.c.group_name.is_not(None)),
+        )
+        with self._read() as connection:
+            return frozenset(connection.execute(statement).scalars())
+
     def counts(self) -> dict[str, int]:
         """How much there is of everything.
 
         Returns:
-            ``conversations``, ``turns``, ``pairs``, ``people`` (known ones), ``judgments`` (turns
-            whose judgment in effect is SAT or DSAT; pairs are not among them),
+            ``conversations``, ``turns``, ``pairs``, ``people`` (known ones), ``judgments`` (answers
+            whose judgment in effect is SAT or DSAT; a pair is one of each),
             ``explicit_judgments``, ``preferences``, ``rubrics`` (live) and ``live_aspects``.
         """
         judged = judged_turns()
@@ -135,8 +144,9 @@ class Results(Store):
         with self._read() as connection:
             found = {name: connection.execute(s).scalar_one() for name, s in statements.items()}
             bodies = [row[0] for row in connection.execute(live)]
+        found["judgments"] += 2 * found["pairs"]
         aspects = [aspect for body in bodies for aspect in body.get("aspects", ())]
-        found["rubrics"] = len(bodies)
+        found["rubrics"] = sum(bool(body.get("aspects")) for body in bodies)
         found["live_aspects"] = sum(aspect.get("status") == "live" for aspect in aspects)
         return found
 

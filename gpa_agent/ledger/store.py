@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gpa_agent.ledger.decisions import Decisions
 from gpa_agent.ledger.forgetting import Forgetting
 from gpa_agent.ledger.ingesting import Ingest
-from gpa_agent.ledger.learned import Learned
+from gpa_agent.ledger.learned import Learned, bump
 from gpa_agent.ledger.live import Live
 from gpa_agent.ledger.pending import Pending
 from gpa_agent.ledger.results import Results
@@ -53,3 +53,5 @@ class Ledger(Pending, Results, Live, Learned, Decisions, Forgetting):
             ingest = Ingest(connection, source, self.person, self._clock())
             yield ingest
             ingest.flush()
+            if ingest.changed:
+                bump(connection)

@@ -8,9 +8,9 @@ that ``gpa learn --json`` prints, so their field names are public.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 EVERYBODY_ELSE = "*"
 """``Contrast.other`` that stands for everyone outside the group (the population P)."""
@@ -35,12 +35,26 @@ class Contrast(NamedTuple):
 
 
 class ContrastModel(BaseModel):
-    """A contrast as JSON: ``{"group": ..., "other": ...}``."""
+    """A contrast as JSON: ``{"group": ..., "other": ...}``; a `Contrast` is taken too."""
 
     model_config = ConfigDict(frozen=True)
 
-    group: str
-    other: str = EVERYBODY_ELSE
+    group: Annotated[str, Field(min_length=1, max_length=200)]
+    other: Annotated[str, Field(min_length=1, max_length=200)] = EVERYBODY_ELSE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_contrast(cls, value: Any) -> Any:  # noqa: ANN401 -- whatever is to be validated
+        return value._asdict() if isinstance(value, Contrast) else value
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> Self:
+        if self.group in (EVERYBODY_ELSE, self.other):
+            raise ValueError(
+                f"a contrast needs a named group and another side, not {self.group!r} against "
+                f"{self.other!r}"
+            )
+        return self
 
 
 class Evidence(BaseModel):
@@ -68,7 +82,7 @@ class Evidence(BaseModel):
     turns: dict[str, int]
     """Judged turns (a pair counts as one) behind it on each side."""
     preferences: dict[str, list[str]] = Field(default_factory=dict[str, list[str]])
-    """Ids of preferences that speak most for it, on each side."""
+    """Ids of the preferences that speak most for it, on each side; ``c:<pair>`` for a pair."""
 
 
 class Aspect(BaseModel):

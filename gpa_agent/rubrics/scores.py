@@ -150,8 +150,10 @@ def _pooled_fit(
     theta = np.zeros(design.shape[1])
     expected = np.full(len(values), 0.5)
     if paired.all():
+        # Pairs alone are weighed as choices, without a fit (decision 3); beside judged answers
+        # they need the same null, else a shared taste would look like a difference between
+        # sides that hold different shares of pairs.
         return theta[:-2], expected
-    row_weight = np.where(paired, 0.0, row_weight)
     for _ in range(_NEWTON_STEPS):
         curvature = expected * (1.0 - expected) * row_weight
         gradient = design.T @ ((sat - expected) * row_weight) - penalty * theta
@@ -163,4 +165,4 @@ def _pooled_fit(
         expected = 1.0 / (1.0 + np.exp(-np.clip(design @ theta, -30, 30)))
         if np.abs(step).max() < 1e-8:
             break
-    return theta[:-2], np.where(paired, 0.5, expected)
+    return theta[:-2], expected

@@ -33,6 +33,8 @@ class Weighed:
     aspects are ``approved``, notable others ``candidate``."""
     results: tuple[ContrastResult, ...]
     """The figures behind them, untested contrasts included."""
+    contrasts: tuple[Contrast, ...]
+    """What was compared in every intent."""
     tested: int
     """Tests the correction ran over: traits and families of every tested contrast."""
 
@@ -108,7 +110,12 @@ def weigh(
         family_q = q[at + len(result.p) : at + len(result.p) + len(result.family_p)]
         at += len(result.p) + len(result.family_p)
         rubrics.append(_write(result, traits, trait_q, family_q, gate_config))
-    return Weighed(rubrics=tuple(rubrics), results=tuple(results), tested=len(q))
+    return Weighed(
+        rubrics=tuple(rubrics),
+        results=tuple(results),
+        contrasts=tuple(contrasts),
+        tested=len(q),
+    )
 
 
 def _write(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from langchain_core.messages import BaseMessage, ChatMessage, SystemMessage
 
-from gpa_agent.rubrics.records import EVERYBODY_ELSE, Rubric
+from gpa_agent.rubrics.records import EVERYBODY_ELSE, Aspect, Rubric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,13 @@ def _unnamed(text: str, names: Sequence[str]) -> str:
     return text
 
 
+def _said(aspect: Aspect, group: str, names: Sequence[str]) -> str:
+    text = " ".join(_MARKERS.sub("", aspect.guidance[group]).split())
+    # What was found here is worded by the catalogue, which knows no groups; only text that
+    # people wrote can name one.
+    return text if aspect.evidence is not None else _unnamed(text, names)
+
+
 def rubric_block(rubric: Rubric, group: str) -> str | None:
     """Write the block for a group.
 
@@ -69,8 +76,9 @@ def rubric_block(rubric: Rubric, group: str) -> str | None:
     # Longest first, lest "user" break up "power user"; then by name, for stable bytes.
     ordered = sorted(names - {EVERYBODY_ELSE}, key=lambda name: (-len(name), name))
     bullets = [
-        "- " + _unnamed(" ".join(_MARKERS.sub("", guidance).split()), ordered)
-        for guidance in rubric.guidance(group)
+        "- " + _said(aspect, group, ordered)
+        for aspect in rubric.aspects
+        if aspect.status == "live" and aspect.guidance.get(group)
     ]
     if not bullets:
         return None

@@ -41,7 +41,7 @@ logger = logging.getLogger("gpa_agent.turn")
 
 _T = TypeVar("_T")
 
-_GENERAL = Label(GENERAL_INTENT, 1.0, "known")
+_GENERAL = Label(GENERAL_INTENT, 1.0, "default")
 
 
 class Work(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gpa_agent.embedding.protocol import TextEncoder
-from gpa_agent.errors import WorkspaceError
+from gpa_agent.errors import StoreError, WorkspaceError
 from gpa_agent.files import write_whole
 from gpa_agent.understanding.distilled import DistilledClassifier, LinearModel, Scope
 
@@ -123,6 +123,20 @@ def load_classifier(folder: Path, encoder: TextEncoder) -> DistilledClassifier:
         ) from exc
     _check_shapes(model, folder)
     return DistilledClassifier(model, encoder)
+
+
+def remove_classifier(folder: Path) -> None:
+    """Take a classifier away, if there is one; its card goes first, so it is never half there.
+
+    Raises:
+        StoreError: If it cannot be removed.
+    """
+    try:
+        (folder / CARD).unlink(missing_ok=True)
+        for weights in folder.glob("weights-*.safetensors"):
+            weights.unlink(missing_ok=True)
+    except OSError as exc:
+        raise StoreError(f"cannot remove the classifier in {folder}: {exc}") from exc
 
 
 def has_classifier(folder: Path) -> bool:

@@ -137,3 +137,14 @@ def test_terminal_codes_in_a_log_are_not_printed(invoke: Invoke, tmp_path: Path)
     done = invoke("learn", "log.jsonl")
     assert done.exit_code in {0, 3}
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_group_that_no_record_names_changes_nothing(
+    invoke: Invoke, taught: Taught, workspace: Path
+) -> None:
+    settings = (workspace / "settings.json").read_bytes()
+    done = invoke("learn", "--workspace", str(workspace), "--groups", "novise,expert")
+    assert done.exit_code == 2
+    assert "'novise'" in done.stderr
+    assert "'novice'" in done.stderr
+    assert (workspace / "settings.json").read_bytes() == settings

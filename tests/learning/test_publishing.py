@@ -95,3 +95,13 @@ def test_changed_guidance_is_a_change() -> None:
     before = rubric(aspect("one", "live"))
     after = rubric(aspect("one", "live").model_copy(update={"guidance": {"a": "other"}}))
     assert changes(before, after) == "changed one"
+
+
+def test_under_review_guidance_that_has_turned_waits_and_the_old_one_goes() -> None:
+    live = rubric(aspect("one", "live"), version=1)
+    turned = aspect("one", "approved").model_copy(update={"guidance": {"a": "do the reverse"}})
+    settled = settle(rubric(turned), live, publish="review", held=())
+    assert statuses(settled) == {"one": "approved"}
+    assert changes(live, settled) == "removed one"
+    auto = settle(rubric(turned), live, publish="auto", held=())
+    assert changes(live, auto) == "changed one"

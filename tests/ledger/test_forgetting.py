@@ -66,6 +66,7 @@ def test_a_forgotten_person_leaves_no_row_and_no_byte(path: Path, ledger: Ledger
     before = rows(ledger)
     fill(ledger, "bob", "MARMALADE")
     assert ledger.forget(ledger.person("bob")) == {
+        "links": 0,
         "preferences": 1,
         "labels": 2,
         "stage_results": 4,

@@ -66,7 +66,7 @@ def test_the_same_records_again_change_nothing(path: Path, ledger: Ledger) -> No
         "turns": 600,
         "pairs": 50,
         "people": 8,  # u0 to u6, and ann
-        "judgments": 300,
+        "judgments": 300 + 2 * 50,
         "explicit_judgments": 300,
         "preferences": 0,
         "rubrics": 0,

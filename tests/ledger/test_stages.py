@@ -135,7 +135,8 @@ def test_only_judged_answers_and_both_sides_of_pairs_are_measured(ledger: Ledger
     left = [answer.input_id for page in ledger.answers_to_measure("traits", "1") for answer in page]
     assert left == ["t:c1:2", "r:p1"]
     assert len([a for page in ledger.answers_to_measure("traits", "2") for a in page]) == 4
-    assert ledger.counts()["judgments"] == 2
+    # Turns 0 and 2, and one of each for the pair.
+    assert ledger.counts()["judgments"] == 4
 
 
 def test_judged_rows_carry_who_what_and_how_sure(ledger: Ledger) -> None:

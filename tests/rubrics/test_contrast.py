@@ -166,3 +166,28 @@ def test_linked_preferences_come_from_different_people_and_speak_for_it() -> Non
     row = {id_: i for i, id_ in enumerate(observations.ids)}
     assert len({int(observations.person[row[i]]) for i in for_first}) == len(for_first) == 10
     assert {observations.group[row[i]] for i in for_other} == {"expert"}
+
+
+def test_a_shared_taste_is_no_difference_where_one_side_has_more_pairs() -> None:
+    rng = np.random.default_rng(3)
+    rows, people = 1200, 200
+    first = np.repeat([True, False], rows // 2)
+    values = rng.normal(size=(rows, 3))
+    # Both sides want the first trait alike (0.8); nine in ten of the first side's rows are pairs,
+    # one in ten of the other's.
+    sat = rng.random(rows) < 1 / (1 + np.exp(-0.8 * values[:, 0]))
+    paired = rng.random(rows) < np.where(first, 0.9, 0.1)
+    values[paired & ~sat] *= -1
+    observations = Observations(
+        values=values,
+        sat=sat | paired,
+        paired=paired,
+        person=np.repeat(np.arange(people), rows // people),
+        group=tuple(np.where(first, *GROUPS).tolist()),
+        intent=(INTENT,) * rows,
+        ids=tuple(map(str, range(rows))),
+    )
+    result = contrast_of(observations)
+    assert result.p[0] > 0.05
+    # The pooled slope is counted once: both sides' slopes are near the true 0.8.
+    assert result.slopes[:, 0] == pytest.approx([0.8, 0.8], abs=0.2)

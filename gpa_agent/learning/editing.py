@@ -1,0 +1,196 @@
+"""What people do with rubrics: look, approve, reject, roll back, import.
+
+Functions over the ledger. Every change of what is served is a new version with its reason, and
+every decision is kept, so that a later run does not undo it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gpa_agent.errors import UsageError
+from gpa_agent.learning.publishing import HELD
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import StoredRubric
+from gpa_agent.rubrics.records import Aspect, ContrastModel, Rubric
+
+IMPORTED = "imported: no evidence in this workspace"
+
+
+def live_rubrics(ledger: Ledger) -> list[Rubric]:
+    """What is served now, by intent and contrast."""
+    return [Rubric.model_validate(r.body) for r in ledger.live_rubrics()]
+
+
+def all_rubrics(ledger: Ledger) -> list[Rubric]:
+    """Everything the last run found, and what is live, by intent and contrast."""
+    live = {_key(r): r for r in live_rubrics(ledger)}
+    found: dict[tuple[str, str, str], list[Aspect]] = {}
+    for row in ledger.aspects_of_latest():
+        aspect = Aspect.model_validate(row.body)
+        found.setdefault((row.intent, row.group, row.other), []).append(aspect)
+    merged: list[Rubric] = []
+    for key in sorted(live.keys() | found.keys() | set(ledger.tested_contrasts())):
+        serving = live[key].aspects if key in live else ()
+        held, names = ledger.held(*key), {a.name for a in serving}
+        rest = [_not_served(a, held) for a in found.get(key, []) if a.name not in names]
+        intent, group, other = key
+        merged.append(
+            Rubric(
+                intent=intent,
+                contrast=ContrastModel(group=group, other=other),
+                version=ledger.latest_version(*key),
+                aspects=(*serving, *rest),
+            )
+        )
+    return merged
+
+
+def _not_served(aspect: Aspect, held: frozenset[str]) -> Aspect:
+    """An aspect of the last run as it stands now that it is not served."""
+    if aspect.name in held and aspect.status in ("live", "approved"):
+        return aspect.model_copy(update={"status": "retired", "reason": HELD})
+    if aspect.status == "live":
+        return aspect.model_copy(update={"status": "approved", "reason": None})
+    return aspect
+
+
+def approve(ledger: Ledger, *, intent: str, name: str | None, group: str | None) -> list[Rubric]:
+    """Serve aspects that passed and wait, or that a person had taken out.
+
+    Raises:
+        UsageError: There is no such aspect, or it did not pass (the reason is named).
+    """
+    rubrics = _of(ledger, intent, group)
+    changed: list[Rubric] = []
+    for rubric in rubrics:
+        chosen = [a for a in rubric.aspects if _approvable(a, name)]
+        if chosen:
+            names = [a.name for a in chosen]
+            ledger.release(*_key(rubric), names=names)
+            serving = [a for a in rubric.aspects if a.status == "live"]
+            serving += [a.model_copy(update={"status": "live", "reason": None}) for a in chosen]
+            reason = f"approved {', '.join(names)}"
+            changed.append(_publish(ledger, rubric, serving, reason=reason))
+    if not changed:
+        raise UsageError(_why_not_approvable(rubrics, intent, name))
+    return changed
+
+
+def reject(ledger: Ledger, *, intent: str, name: str, group: str | None) -> list[Rubric]:
+    """Take an aspect out, now and for later runs, until somebody approves it.
+
+    Raises:
+        UsageError: The intent has no such aspect.
+    """
+    changed: list[Rubric] = []
+    for rubric in _of(ledger, intent, group):
+        aspect = next((a for a in rubric.aspects if a.name == name), None)
+        if aspect is None:
+            continue
+        ledger.hold(*_key(rubric), names=[name])
+        if aspect.status == "live":
+            serving = [a for a in rubric.aspects if a.status == "live" and a.name != name]
+            rubric = _publish(ledger, rubric, serving, reason=f"rejected {name}")  # noqa: PLW2901
+        changed.append(rubric)
+    if not changed:
+        raise UsageError(f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`")
+    return changed
+
+
+def rollback(ledger: Ledger, *, intent: str, version: int, group: str | None) -> Rubric:
+    """Serve an earlier version again; what it lacks stays out until approved.
+
+    Raises:
+        UsageError: There is no such version, or the intent has several contrasts and
+            ``group`` does not say which.
+    """
+    rubrics = _of(ledger, intent, group)
+    if len(rubrics) > 1:
+        names = ", ".join(repr(r.contrast.group) for r in rubrics)
+        raise UsageError(f"intent {intent!r} has several contrasts; name the group: {names}")
+    key = _key(rubrics[0])
+    before = {a.name for a in rubrics[0].aspects if a.status == "live"}
+    stored = ledger.restore(
+        intent=key[0],
+        group=key[1],
+        other=key[2],
+        version=version,
+        reason=f"rolled back to version {version}",
+    )
+    restored = Rubric.model_validate(stored.body)
+    now = {a.name for a in restored.aspects}
+    ledger.hold(*key, names=sorted(before - now))
+    ledger.release(*key, names=sorted(now))
+    return restored
+
+
+def history(ledger: Ledger, *, intent: str, group: str | None) -> list[StoredRubric]:
+    """Every version of an intent's rubrics with its reason, oldest first."""
+    versions: list[StoredRubric] = []
+    for rubric in _of(ledger, intent, group):
+        i, g, o = _key(rubric)
+        versions += ledger.history(intent=i, group=g, other=o)
+    return versions
+
+
+def import_rubrics(ledger: Ledger, rubrics: Iterable[Rubric]) -> list[Rubric]:
+    """Serve hand-written rubrics as seeds, marked as having no evidence here.
+
+    Args:
+        ledger: Where they go.
+        rubrics: Their aspects' evidence, if any, was found on other data and is dropped.
+    """
+    changed: list[Rubric] = []
+    for rubric in rubrics:
+        key = _key(rubric)
+        live = next((r for r in live_rubrics(ledger) if _key(r) == key), None)
+        seeds = [
+            a.model_copy(update={"status": "live", "evidence": None, "reason": IMPORTED})
+            for a in rubric.aspects
+        ]
+        names = {s.name for s in seeds}
+        kept = [a for a in (live.aspects if live else ()) if a.name not in names]
+        ledger.release(*key, names=sorted(names))
+        changed.append(_publish(ledger, rubric, [*kept, *seeds], reason="imported"))
+    return changed
+
+
+def _key(rubric: Rubric) -> tuple[str, str, str]:
+    return rubric.intent, rubric.contrast.group, rubric.contrast.other
+
+
+def _of(ledger: Ledger, intent: str, group: str | None) -> list[Rubric]:
+    everything = all_rubrics(ledger)
+    found = [
+        r
+        for r in everything
+        if r.intent == intent and group in (None, r.contrast.group, r.contrast.other)
+    ]
+    if not found:
+        known = ", ".join(sorted({repr(r.intent) for r in everything})) or "none yet"
+        raise UsageError(f"there is no rubric of intent {intent!r}; there are: {known}")
+    return found
+
+
+def _publish(ledger: Ledger, rubric: Rubric, aspects: Sequence[Aspect], *, reason: str) -> Rubric:
+    body = rubric.model_copy(update={"aspects": tuple(aspects)}).model_dump(mode="json")
+    return Rubric.model_validate(ledger.publish(body, reason=reason).body)
+
+
+def _approvable(aspect: Aspect, name: str | None) -> bool:
+    if name is None:
+        return aspect.status == "approved"
+    return aspect.name == name and (aspect.status == "approved" or aspect.reason == HELD)
+
+
+def _why_not_approvable(rubrics: Sequence[Rubric], intent: str, name: str | None) -> str:
+    if name is None:
+        return f"intent {intent!r} has nothing that waits for approval"
+    for rubric in rubrics:
+        for aspect in rubric.aspects:
+            if aspect.name == name:
+                if aspect.status == "live":
+                    return f"{name!r} is live already"
+                return f"{name!r} did not pass and cannot be approved: {aspect.reason}"
+    return f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`"
