@@ -74,8 +74,8 @@ class Settings(BaseSettings):
 
     publish: Literal["auto", "review"] = "auto"
     """``auto`` makes live what passes the gate; ``review`` waits for ``gpa rubrics approve``."""
-    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    """Share of people (sticky) who get the plain answer, so that the lift is measured."""
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of people (sticky) who get the plain answer, so that the lift can be measured."""
     budget_seconds: Annotated[float, Field(gt=0)] = 0.25
     """Time our own parts may take before a turn; past it the turn is plain and degraded."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5

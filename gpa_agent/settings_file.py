@@ -44,6 +44,11 @@ def load_settings(folder: Path, given: Mapping[str, Any], *, create: bool) -> Se
     try:
         environment = Settings()
         from_environment = {n: getattr(environment, n) for n in environment.model_fields_set}
+        if unknown := stored.keys() - Settings.model_fields.keys():
+            raise WorkspaceError(
+                f"{folder / _SETTINGS} holds settings this gpa-agent does not know "
+                f"({', '.join(sorted(unknown))}): written by a newer one, or misspelt"
+            )
         return Settings.model_validate({**stored, **from_environment, **given})
     except ValidationError as exc:
         raise UsageError(f"wrong setting: {_first(exc)}") from exc
@@ -67,7 +72,7 @@ def _stored(folder: Path, *, create: bool) -> dict[str, Any]:
             f"{path} is not valid JSON ({exc}); restore it, or delete it to start from defaults"
         ) from exc
     except OSError as exc:
-        raise StoreError(f"cannot read the workspace {folder}: {exc}") from exc
+        raise StoreError(f"cannot read or make the workspace {folder}: {exc}") from exc
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise WorkspaceError(f"{path} is not a gpa-agent settings file; is {folder} a workspace?")
     if content["format"] > FORMAT:
@@ -121,6 +126,11 @@ def people_key(folder: Path) -> bytes:
     path = folder / _KEY
     try:
         if not path.exists():
+            if (folder / "ledger.sqlite").exists():
+                raise WorkspaceError(
+                    f"{path} is missing, and with it nobody in the ledger can be found again; "
+                    "restore it from a backup, or set GPA_PEOPLE_KEY to the key that was used"
+                )
             # Written whole and then linked into place: of two first openings one wins, and both
             # read the winner's key.
             fresh = path.with_name(f".{_KEY}.{secrets.token_hex(8)}")

@@ -77,6 +77,7 @@ class Workspace:
         self.ledger = ledger
         self._encoder = encoder
         self._given: Mapping[str, Any] = {}
+        self._keeping = False
         self._ingested = StageReport()
         self._snapshot: Snapshot = EMPTY
         self._loading = threading.RLock()
@@ -109,7 +110,9 @@ class Workspace:
                 "examples": [...]}}``; stored.
             contrasts: Contrasts to test instead of the default ones; stored.
             create: Whether to make a workspace where there is none.
-            store: Whether to keep the given settings now; else `keep_settings` does later.
+            store: Whether the given settings are kept for later openings: at once in a new
+                workspace, else after the first log that could be read or learned from. Without,
+                `keep_settings` does it.
             encoder: Sentence encoder to use instead of the one that is found.
             **settings: Any further field of `gpa_agent.settings.Settings`; stored.
 
@@ -120,6 +123,10 @@ class Workspace:
         """
         folder = Path(path).expanduser()
         given = dict(settings)
+        if isinstance(groups, str) or isinstance(contrasts, str):
+            raise UsageError("groups and contrasts are lists of names, as in groups=['a', 'b']")
+        if intents is not None and not isinstance(intents, Mapping):
+            raise UsageError("intents is a mapping, as in intents={'debugging': 'finding faults'}")
         if groups is not None:
             given["groups"] = tuple(groups)
         if intents is not None:
@@ -133,7 +140,8 @@ class Workspace:
         ledger = Ledger.open(folder / "ledger.sqlite", people_key=people_key(folder))
         workspace = cls(folder, merged, ledger, encoder)
         workspace._given = given
-        if store:
+        workspace._keeping = store
+        if store and not (folder / "settings.json").exists():
             workspace.keep_settings()
         return workspace
 
@@ -144,6 +152,12 @@ class Workspace:
             StoreError: They cannot be written; the stored ones are untouched.
         """
         store_settings(self.path, self._given)
+        self._keeping = False
+
+    def _keep_settings(self) -> None:
+        """Something was done under the given settings: from now on they are the workspace's."""
+        if self._keeping:
+            self.keep_settings()
 
     def close(self) -> None:
         """Stop watching and close the stores; safe to call twice."""
@@ -195,6 +209,7 @@ class Workspace:
             group_by=group_by,
             progress=progress,
         )
+        self._keep_settings()
         self._ingested = StageReport(
             done=self._ingested.done + report.conversations + report.pairs + report.extended,
             skipped=self._ingested.skipped + report.skipped,
@@ -241,6 +256,7 @@ class Workspace:
             progress=progress,
             republish=republish,
         )
+        self._keep_settings()
         stages = {"ingest": self._ingested, **learned.report.stages}
         self._ingested = StageReport()
         self.refresh()
@@ -298,6 +314,8 @@ class Workspace:
         Returns:
             A receipt: rows deleted by table, and the aspects that are not live any more.
         """
+        if not user:
+            raise UsageError("whom to forget? The user id is empty")
         before = self._live_names()
         deleted = self.ledger.forget(self.person(user))
         if any(rows for table, rows in deleted.items() if table != "compacted"):

@@ -14,7 +14,7 @@ import pytest
 from gpa_agent import Aspect, Judgment, Rubric, Workspace
 from gpa_agent.conversations.records import Label
 from gpa_agent.embedding import HashingEncoder
-from gpa_agent.errors import UsageError, WorkspaceError
+from gpa_agent.errors import DataError, UsageError, WorkspaceError
 from gpa_agent.rubrics.records import Contrast, ContrastModel
 
 
@@ -410,3 +410,48 @@ def test_ingesting_is_a_stage_of_the_report(chat_log: Path, workspace: Workspace
     done = workspace.ingest(chat_log).conversations
     assert workspace.learn().stages["ingest"].done == done
     assert workspace.learn().stages["ingest"].done == 0
+
+
+def test_a_failed_log_changes_no_settings(ws: Workspace, tmp_path: Path) -> None:
+    path, settings = ws.path, (ws.path / "settings.json").read_bytes()
+    ws.close()
+    (tmp_path / "bad.jsonl").write_text("{")
+    with Workspace.open(path, groups=["x", "y"], encoder=HashingEncoder()) as again:
+        with pytest.raises(DataError):
+            again.ingest(tmp_path / "bad.jsonl")
+        assert (path / "settings.json").read_bytes() == settings
+        again.learn()
+        assert (path / "settings.json").read_bytes() != settings
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"groups": "novice,expert"}, {"intents": ["debugging"]}, {"contrasts": "ab"}]
+)
+def test_settings_of_the_wrong_kind(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Workspace.open(tmp_path / "a.gpa", **wrong)
+
+
+def test_records_are_not_a_log(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="binary stream"):
+        workspace.ingest([])  # type: ignore[arg-type]  # what a caller without types does
+    with pytest.raises(UsageError, match="empty"):
+        workspace.forget("")
+
+
+def test_a_lost_key_is_not_replaced(ws: Workspace) -> None:
+    ws.close()
+    (ws.path / "people.key").unlink()
+    with pytest.raises(WorkspaceError, match="restore it"):
+        Workspace.open(ws.path)
+    assert not (ws.path / "people.key").exists()
+
+
+def test_a_duplicate_id_names_its_line(workspace: Workspace, tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    other = [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]
+    lines = [json.dumps({"id": "c1", "messages": m}) for m in (said, other)]
+    (tmp_path / "twice.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"twice\.jsonl:2: id 'c1' is known"):
+        workspace.ingest(tmp_path / "twice.jsonl")
+    assert workspace.stats()["conversations"] == 0

@@ -86,8 +86,8 @@ def learn(
             for log in logs or []
         ]
         _check_groups(ws, chosen)
-        ws.keep_settings()
         report = ws.learn(publish=how, progress=progress)
+        ws.keep_settings()
         shuffled = ws.learn_null(null, progress=progress) if null else None
     if json_:
         extra: dict[str, Any] = {} if shuffled is None else {"null": shuffled}
@@ -159,7 +159,7 @@ def _opened(
 ) -> "Iterator[Workspace]":
     """Open a workspace that stays as it was where no log can be read.
 
-    The caller keeps the settings once something has been read; a folder that was made here
+    The caller keeps the settings once it has learned under them; a folder that was made here
     and never came to that is taken away again.
     """
     from gpa_agent.workspace import Workspace

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from gpa_agent.errors import GPAError, UsageError
+from gpa_agent.errors import GPAError, ServiceError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +69,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             # Python flushes stdout once more when it ends; that must not fail either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
+        except OSError as error:
+            complain(f"cannot write the output: {error.strerror or error}")
+            raise typer.Exit(ServiceError.exit_code) from error
         except KeyboardInterrupt as error:
             complain("interrupted; what was done is kept, run it again to go on")
             raise typer.Exit(INTERRUPTED) from error

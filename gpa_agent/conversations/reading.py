@@ -89,11 +89,33 @@ def read_log(
         >>> [record.turns[0].user for record in read_log(log)]
         ['hi']
     """
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}; expected one of {', '.join(sorted(FORMATS))}")
-    if isinstance(source, (str, Path)) and source != "-":
-        _check_path(Path(source))
-    return _read(source, format, group_by, progress)
+    _check(source, format)
+    return (record for _, record in _read(source, format, group_by, progress))
+
+
+def read_located(
+    source: str | Path | BinaryIO,
+    *,
+    format: str | None = None,  # noqa: A002 -- the word users know from other tools
+    group_by: str | None = None,
+) -> Iterator[tuple[int, Record | BadLine]]:
+    """As `read_log`, each record with the number of its line (or row) in the source."""
+    _check(source, format)
+    return _read(source, format, group_by, None)
+
+
+def _check(source: str | Path | BinaryIO, format_name: str | None) -> None:
+    if format_name is not None and format_name not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise UsageError(f"unknown format {format_name!r}; expected one of {known}")
+    if isinstance(source, (str, Path)):
+        if source != "-":
+            _check_path(Path(source))
+    elif not hasattr(source, "read"):
+        raise UsageError(
+            f"a log is a path, '-' or a binary stream, not {type(source).__name__}; "
+            "write records to a file, one JSON object a line"
+        )
 
 
 def _check_path(path: Path) -> None:
@@ -108,7 +130,7 @@ def _read(
     format_name: str | None,
     group_by: str | None,
     progress: Progress | None,
-) -> Iterator[Record | BadLine]:
+) -> Iterator[tuple[int, Record | BadLine]]:
     used, first_bad, done = 0, None, 0
     form = FORMATS[format_name] if format_name else None
     with _opened(source) as (stream, name):
@@ -124,10 +146,10 @@ def _read(
             except BadRecordError as exc:
                 bad = BadLine(name, number, str(exc))
                 first_bad = first_bad or bad
-                yield bad
+                yield number, bad
             else:
                 used += 1
-                yield record
+                yield number, record
     if progress:
         progress("read", done, done)
     if not used:
@@ -197,6 +219,8 @@ def _json_reason(data: bytes, exc: ValueError | RecursionError) -> str:
         return f"holds a number that cannot be used ({str(exc)[:80]})"
     if b"\x00" in data:
         return "holds NUL bytes: it is UTF-16 or damaged; save the file as UTF-8"
+    if data.strip() in (b"[", b"{"):
+        return "begins JSON of several lines; expected one object a line (jq -c '.[]' makes them)"
     return f"is not JSON or is cut short ({exc.msg} at column {exc.colno})"
 
 

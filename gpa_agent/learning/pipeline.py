@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from gpa_agent.conversations.reading import BadLine, read_log
+from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
 from gpa_agent.learning.labelling import Labelling
@@ -74,16 +74,16 @@ def ingest(
     bad: list[BadLine] = []
     n_bad = n_read = 0
     name = "standard input" if source == "-" or not isinstance(source, str | Path) else str(source)
-    lines = read_log(source, format=format, group_by=group_by)
+    lines = read_located(source, format=format, group_by=group_by)
     with ledger.ingesting(name) as batch:
         for chunk in _chunks(lines, _CHUNK):
-            records = [r for r in chunk if not isinstance(r, BadLine)]
-            refused = [r for r in chunk if isinstance(r, BadLine)]
-            outcomes = batch.add_all(records)
-            for record, outcome in zip(records, outcomes, strict=True):
+            usable = [(line, r) for line, r in chunk if not isinstance(r, BadLine)]
+            refused = [r for _, r in chunk if isinstance(r, BadLine)]
+            outcomes = batch.add_all([r for _, r in usable])
+            for (line, record), outcome in zip(usable, outcomes, strict=True):
                 counts[outcome] += 1
                 if outcome == "conflict":
-                    refused.append(_conflict(name, record))
+                    refused.append(_conflict(name, line, record))
                 elif outcome != "unchanged":
                     pairs += isinstance(record, PreferencePair)
                     turns += len(record.turns) if isinstance(record, Conversation) else 0
@@ -105,18 +105,20 @@ def ingest(
     )
 
 
-def _chunks(lines: Iterable[Record | BadLine], size: int) -> Iterator[tuple[Record | BadLine, ...]]:
+def _chunks(
+    lines: Iterable[tuple[int, Record | BadLine]], size: int
+) -> Iterator[tuple[tuple[int, Record | BadLine], ...]]:
     iterator = iter(lines)
     while chunk := tuple(itertools.islice(iterator, size)):
         yield chunk
 
 
-def _conflict(name: str, record: Record) -> BadLine:
+def _conflict(name: str, line: int, record: Record) -> BadLine:
     reason = (
         f"id {record.id!r} is known with different content; "
         "give the changed conversation an id of its own"
     )
-    return BadLine(name, 0, reason)
+    return BadLine(name, line, reason)
 
 
 def _too_many_bad(n_bad: int, n_read: int, bad: list[BadLine], max_bad: float) -> str:
@@ -306,7 +308,7 @@ def _report(
         known = ", ".join(sorted(observed.people_of)) or "none"
         notes.append(
             f"No judged answer of group {', '.join(map(repr, missing))}; "
-            f"groups in the data: {known}."
+            f"groups with judged answers: {known}."
         )
     if not settings.groups and not settings.contrasts and not weighed.results:
         notes.append(

@@ -8,6 +8,7 @@ of `gpa_agent.turn.graph`, and ``chat_model`` a chat model.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, get_args
 
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from gpa_agent.turn.streaming import TailoredGraph
     from gpa_agent.turn.wrapping import FromOutput, ToInput
     from gpa_agent.workspace import Workspace
+
+
+logger = logging.getLogger("gpa_agent.turn")
 
 
 class GPAState(AgentState[Any]):
@@ -349,4 +353,6 @@ def _opened(workspace: Workspace | str | Path) -> Workspace:
         return workspace
     from gpa_agent.workspace import Workspace as Opener  # noqa: PLC0415 -- heavy, and not needed for an open one
 
+    if not Path(workspace).expanduser().exists():
+        logger.warning("there is no workspace at %s: an empty one is made", workspace)
     return Opener.open(workspace)
