@@ -125,7 +125,7 @@ class Workspace:
         given = dict(settings)
         if isinstance(groups, str) or isinstance(contrasts, str):
             raise UsageError("groups and contrasts are lists of names, as in groups=['a', 'b']")
-        if intents is not None and not isinstance(intents, Mapping):
+        if not hasattr(intents or {}, "items"):
             raise UsageError("intents is a mapping, as in intents={'debugging': 'finding faults'}")
         if groups is not None:
             given["groups"] = tuple(groups)

@@ -1,7 +1,7 @@
 """``gpa learn``: from logs to rubrics, with the evidence."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -156,7 +156,7 @@ def _say_bad_lines(ingest: "IngestReport") -> None:
 @contextmanager
 def _opened(
     folder: str, *, groups: list[str] | None, intents: dict[str, Any] | None, create: bool
-) -> "Iterator[Workspace]":
+) -> "Generator[Workspace]":
     """Open a workspace that stays as it was where no log can be read.
 
     The caller keeps the settings once it has learned under them; a folder that was made here
