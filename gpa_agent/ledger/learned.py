@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from gpa_agent.errors import UsageError
 from gpa_agent.ledger.opening import Store
@@ -106,31 +106,6 @@ class Learned(Store):
         with self._read() as connection:
             return int(connection.execute(statement).scalar() or 0)
 
-    def set_aspect(self, row: AspectRow) -> None:
-        """Change the status and body of an aspect of the latest run.
-
-        Raises:
-            UsageError: The latest run found no such aspect.
-        """
-        a = aspects.c
-        statement = (
-            update(aspects)
-            .where(
-                a.run_id == _latest_run(),
-                a.intent == row.intent,
-                a.group_name == row.group,
-                a.other == row.other,
-                a.name == row.name,
-            )
-            .values(status=row.status, body=dict(row.body))
-        )
-        with self._write() as connection:
-            if connection.execute(statement).rowcount == 0:
-                raise UsageError(
-                    f"the latest run found no aspect {row.name!r} for intent {row.intent!r}, "
-                    f"{row.group!r} against {row.other!r}; 'gpa rubrics list' shows what there is"
-                )
-
     def publish(self, body: Mapping[str, Any], *, reason: str) -> StoredRubric:
         """Make a rubric live as the next version of its (intent, contrast).
 
@@ -146,28 +121,6 @@ class Learned(Store):
             return self._append(
                 connection, (body["intent"], contrast["group"], contrast["other"]), body, reason
             )
-
-    def retire(
-        self, *, intent: str, group: str, other: str = "*", reason: str
-    ) -> StoredRubric | None:
-        """Stop serving a rubric without another in its place.
-
-        Returns:
-            What was retired; None where nothing was live.
-        """
-        with self._write() as connection:
-            live = connection.execute(
-                _rubrics().where(_of(intent, group, other), _V.status == "live")
-            ).first()
-            if live is None:
-                return None
-            connection.execute(
-                update(rubric_versions)
-                .where(_of(intent, group, other), _V.status == "live")
-                .values(status="retired", reason=reason)
-            )
-            bump(connection)
-            return _stored(live)._replace(status="retired", reason=reason)
 
     def restore(
         self, *, intent: str, group: str, other: str = "*", version: int, reason: str = ""
@@ -194,14 +147,6 @@ class Learned(Store):
         statement = _rubrics().where(_of(intent, group, other)).order_by(_V.version)
         with self._read() as connection:
             return [_stored(row) for row in connection.execute(statement)]
-
-    def latest_rubrics(self) -> list[StoredRubric]:
-        """The newest version of every (intent, contrast), whatever its status."""
-        newest = select(_V.intent, _V.group_name, _V.other, func.max(_V.version)).group_by(
-            _V.intent, _V.group_name, _V.other
-        )
-        key = tuple_(_V.intent, _V.group_name, _V.other, _V.version)
-        return self._list(_rubrics().where(key.in_(newest)))
 
     def live_rubrics(self) -> list[StoredRubric]:
         """The rubrics being served."""

@@ -67,17 +67,6 @@ def test_a_restored_version_is_a_new_one_with_the_old_body(ledger: Ledger) -> No
     assert ledger.revision() == 3
 
 
-def test_retiring_serves_nothing_and_keeps_the_version(ledger: Ledger) -> None:
-    ledger.publish(body("lists"), reason="learned")
-    retired = ledger.retire(intent="debugging", group="novice", reason="fewer than 5 people")
-    assert retired is not None
-    assert ledger.live_rubrics() == []
-    assert ledger.latest_rubrics() == [retired]
-    assert ledger.revision() == 2
-    assert ledger.retire(intent="debugging", group="novice", reason="again") is None
-    assert ledger.revision() == 2
-
-
 def test_another_process_sees_the_revision_move(path: Path, ledger: Ledger) -> None:
     with Ledger.open(path, people_key=KEY) as other:
         assert other.revision() == 0
@@ -93,14 +82,3 @@ def test_the_latest_run_is_the_one_that_finished_last(ledger: Ledger) -> None:
     assert [row.name for row in ledger.aspects_of_latest()] == ["code", "lists"]
     ledger.save_run(run("b", 2, "steps"))  # the same run again: replaced, not added to
     assert [row.name for row in ledger.aspects_of_latest()] == ["steps"]
-
-
-def test_an_aspect_of_the_latest_run_changes_status(ledger: Ledger) -> None:
-    ledger.save_run(run("old", 1, "tone"))
-    ledger.save_run(run("new", 2, "lists"))
-    (found,) = ledger.aspects_of_latest()
-    ledger.set_aspect(found._replace(status="approved", body={"name": "lists", "x": 1}))
-    (changed,) = ledger.aspects_of_latest()
-    assert (changed.status, changed.body) == ("approved", {"name": "lists", "x": 1})
-    with pytest.raises(UsageError, match="no aspect 'tone'"):
-        ledger.set_aspect(found._replace(name="tone"))
