@@ -80,7 +80,8 @@ def person_scores(
         first: (n,) whether the row is on the first-named side.
 
     Returns:
-        The units' scores, ordered by (side, person): the order of the log does not matter.
+        The units' scores, ordered by side and content: neither the order of the log nor who is
+        called what matters.
     """
     keys, unit = np.unique(np.stack([~first, person], axis=1), axis=0, return_inverse=True)
     unit = unit.reshape(-1)
@@ -101,12 +102,15 @@ def person_scores(
     sides = [
         slope + adjusted[side].sum(axis=0) / weight[side].sum() for side in (on_first, ~on_first)
     ]
+    # Units are put in the order of what they hold, not of the keyed hashes behind them: the same
+    # log then meets the same permutations, and gives the same rubric, in every workspace.
+    order = np.lexsort([*np.round(adjusted, 9).T, ~on_first])
     return PersonScores(
-        adjusted=adjusted,
-        plain=summed / weight[:, None],
-        first=on_first,
-        weight=weight.astype(np.float64),
-        rows=rows,
+        adjusted=adjusted[order],
+        plain=(summed / weight[:, None])[order],
+        first=on_first[order],
+        weight=weight[order].astype(np.float64),
+        rows=rows[order],
         slopes=np.stack(sides),
     )
 

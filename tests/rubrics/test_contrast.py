@@ -77,6 +77,15 @@ def test_the_order_of_the_log_changes_nothing(seed: int) -> None:
     assert one.p == pytest.approx(two.p)
 
 
+def test_what_people_are_called_changes_nothing() -> None:
+    observations = SMALL.sample(seed=5).observations
+    names = np.random.default_rng(0).permutation(80)
+    renamed = replace(observations, person=names[observations.person])
+    one, two = contrast_of(observations), contrast_of(renamed)
+    assert one.p.tolist() == two.p.tolist()
+    assert one.interval == pytest.approx(two.interval)
+
+
 def test_swapping_chosen_and_rejected_is_a_judgment_turned_round() -> None:
     rng = np.random.default_rng(0)
     difference = rng.normal(size=(60, 2))
