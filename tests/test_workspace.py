@@ -133,15 +133,15 @@ def test_learning_again_changes_nothing(ws: Workspace) -> None:
 def test_shuffled_groups_show_nothing(
     chat_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # With a fixed key people are dealt the same way in every run of this test. At a rate of 5%,
-    # the most that is allowed, 5 or more of 20 would be a chance of 1 in 400.
+    # With a fixed key people are dealt the same way in every run of this test. Promised: at most
+    # one in ten.
     monkeypatch.setenv("GPA_PEOPLE_KEY", "fixed for the test")
     with Workspace.open(
         tmp_path / "null.gpa", groups=["novice", "expert"], encoder=HashingEncoder()
     ) as ws:
         ws.ingest(chat_log)
         ws.learn()
-        assert sum(n > 0 for n in ws.learn_null(20)) <= 4
+        assert sum(n > 0 for n in ws.learn_null(20)) <= 2
 
 
 def test_review_waits_for_approval(chat_log: Path, workspace: Workspace) -> None:

@@ -271,17 +271,9 @@ def _open(path: Path) -> "Workspace":
 
 
 def _of(ws: "Workspace", intent: str, group: str | None) -> "list[Rubric]":
-    every = ws.rubrics()
-    rubrics = [
-        r
-        for r in every
-        if r.intent == intent and group in {None, r.contrast.group, r.contrast.other}
-    ]
-    if not rubrics:
-        known = sorted({r.intent for r in every})
-        whose = f" and group {group!r}" if group else ""
-        raise UsageError(f"there is no rubric for intent {intent!r}{whose}; there are {known!r}")
-    return rubrics
+    from gpa_agent.learning.editing import rubrics_of
+
+    return rubrics_of(ws.ledger, intent, group)
 
 
 def _one(ws: "Workspace", intent: str, group: str | None) -> None:

@@ -61,7 +61,7 @@ def approve(ledger: Ledger, *, intent: str, name: str | None, group: str | None)
     Raises:
         UsageError: There is no such aspect, or it did not pass (the reason is named).
     """
-    rubrics = _of(ledger, intent, group)
+    rubrics = rubrics_of(ledger, intent, group)
     changed: list[Rubric] = []
     for rubric in rubrics:
         chosen = [a for a in rubric.aspects if _approvable(a, name)]
@@ -84,14 +84,14 @@ def reject(ledger: Ledger, *, intent: str, name: str, group: str | None) -> list
         UsageError: The intent has no such aspect.
     """
     changed: list[Rubric] = []
-    for rubric in _of(ledger, intent, group):
+    for rubric in rubrics_of(ledger, intent, group):
         aspect = next((a for a in rubric.aspects if a.name == name), None)
         if aspect is None:
             continue
         ledger.hold(*_key(rubric), names=[name])
         if aspect.status == "live":
             serving = [a for a in rubric.aspects if a.status == "live" and a.name != name]
-            rubric = _publish(ledger, rubric, serving, reason=f"rejected {name}")  # noqa: PLW2901
+            rubric = _publish(ledger, rubric, serving, reason=f"rejected {name}")  # noqa: PLW2901 -- the rubric as it is now
         changed.append(rubric)
     if not changed:
         raise UsageError(f"intent {intent!r} has no aspect {name!r}; see `gpa rubrics list`")
@@ -105,7 +105,7 @@ def rollback(ledger: Ledger, *, intent: str, version: int, group: str | None) ->
         UsageError: There is no such version, or the intent has several contrasts and
             ``group`` does not say which.
     """
-    rubrics = _of(ledger, intent, group)
+    rubrics = rubrics_of(ledger, intent, group)
     if len(rubrics) > 1:
         names = ", ".join(repr(r.contrast.group) for r in rubrics)
         raise UsageError(f"intent {intent!r} has several contrasts; name the group: {names}")
@@ -128,7 +128,7 @@ def rollback(ledger: Ledger, *, intent: str, version: int, group: str | None) ->
 def history(ledger: Ledger, *, intent: str, group: str | None) -> list[StoredRubric]:
     """Every version of an intent's rubrics with its reason, oldest first."""
     versions: list[StoredRubric] = []
-    for rubric in _of(ledger, intent, group):
+    for rubric in rubrics_of(ledger, intent, group):
         i, g, o = _key(rubric)
         versions += ledger.history(intent=i, group=g, other=o)
     return versions
@@ -160,7 +160,12 @@ def _key(rubric: Rubric) -> tuple[str, str, str]:
     return rubric.intent, rubric.contrast.group, rubric.contrast.other
 
 
-def _of(ledger: Ledger, intent: str, group: str | None) -> list[Rubric]:
+def rubrics_of(ledger: Ledger, intent: str, group: str | None) -> list[Rubric]:
+    """The rubrics of an intent, or of those contrasts of it that a group stands in.
+
+    Raises:
+        UsageError: There are none; those that there are are named.
+    """
     everything = all_rubrics(ledger)
     found = [
         r

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gpa_agent.ledger.explanations import preference_id
 from gpa_agent.ledger.ingesting import Ingest
 from gpa_agent.ledger.rows import (
     AnswerText,
@@ -47,7 +46,6 @@ __all__ = [
     "Subject",
     "Unlabelled",
     "chosen_input",
-    "preference_id",
     "rejected_input",
     "turn_input",
 ]

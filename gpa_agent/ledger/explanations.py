@@ -6,12 +6,11 @@ the source's name, since most turns voice no preference.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from gpa_agent.ledger.rows import Subject, turn_input
+from gpa_agent.ledger.rows import turn_input
 from gpa_agent.ledger.tables import preferences, stage_results
 
 if TYPE_CHECKING:
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
 
 EXPLAIN: Final = "explain"
 """The stage whose results say which turns were looked at."""
-
-
-def preference_id(subject: Subject, subject_id: str, idx: int, source: str, number: int) -> str:
-    """The id of the ``number``-th preference a source reads from a turn or pair."""
-    named = "\x1f".join((subject, subject_id, str(idx), source, str(number)))
-    return blake2b(named.encode(), digest_size=12).hexdigest()
 
 
 def forget_explanations(connection: Connection, judged: Sequence[tuple[str, int]]) -> None:

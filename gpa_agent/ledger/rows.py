@@ -198,7 +198,7 @@ class PreferenceRow(NamedTuple):
     """Why an answer pleased or not, as a stage read it.
 
     Attributes:
-        id: Unique and deterministic (``preference_id`` makes one).
+        id: Unique and deterministic: reading the same turn again gives the same.
         subject: ``conversation`` or ``pair``.
         subject_id: Its id.
         idx: Position of the turn; 0 for a pair.

@@ -91,7 +91,7 @@ class RubricIndex:
             logger.warning("the rubric index is damaged and is made anew: %s", type(exc).__name__)
             return self._build_elsewhere(entries, wanted)
 
-    def _build_elsewhere(self, entries: dict[str, tuple[Rubric, Aspect]], wanted: str) -> Any:  # noqa: ANN401
+    def _build_elsewhere(self, entries: dict[str, tuple[Rubric, Aspect]], wanted: str) -> Any:  # noqa: ANN401 -- untyped library
         """Make the index in a new folder: Chroma keeps a failed client of the old one in memory."""
         try:
             self._client = None
@@ -125,7 +125,7 @@ class RubricIndex:
             return None
         return self._client.get_collection(_COLLECTION, embedding_function=None)
 
-    def _build(self, entries: dict[str, tuple[Rubric, Aspect]], fingerprint: str) -> Any:  # noqa: ANN401
+    def _build(self, entries: dict[str, tuple[Rubric, Aspect]], fingerprint: str) -> Any:  # noqa: ANN401 -- untyped library
         if self._open() is not None:
             self._client.delete_collection(_COLLECTION)
         collection = self._client.create_collection(

@@ -23,7 +23,6 @@ from gpa_agent.ledger import (
     PendingTurn,
     PreferenceRow,
     Unlabelled,
-    preference_id,
 )
 
 SAT, DSAT, NEITHER = Judgment.SAT, Judgment.DSAT, Judgment.NEITHER
@@ -175,7 +174,7 @@ def explain(ledger: Ledger, source: str = "cues-1") -> list[tuple[int, Judgment]
         ledger.add_preferences(
             [
                 PreferenceRow(
-                    preference_id("conversation", "c1", 0, source, 0),
+                    f"preference of c1, turn 0, by {source}",
                     "conversation",
                     "c1",
                     0,
