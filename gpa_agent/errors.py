@@ -10,6 +10,8 @@
     └── ServiceError            something we depend on failed; what was done is kept  (exit 4)
         ├── StoreError          the ledger cannot be read or written (disk full, read-only, locked)
         └── ModelError          a chat model failed or misbehaved
+            └── BudgetSpent     a limit of the run is reached (`gpa_agent.calls.budget`)
+    BatchWaiting is a GPAError too (`gpa_agent.calls.batch`): nothing failed, results are waited for
 
 Anything else that escapes is our bug (exit 1). A dependency's exception is mapped
 to one of these at the edge, ``raise ... from exc``.

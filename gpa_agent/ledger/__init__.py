@@ -6,6 +6,7 @@ from gpa_agent.ledger.ingesting import Ingest
 from gpa_agent.ledger.rows import (
     AnswerText,
     AspectRow,
+    CallRow,
     ContrastRow,
     JudgedRow,
     JudgedText,
@@ -29,6 +30,7 @@ from gpa_agent.ledger.store import Ledger
 __all__ = [
     "AnswerText",
     "AspectRow",
+    "CallRow",
     "ContrastRow",
     "Ingest",
     "JudgedRow",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, cast, delete, literal, select, update
+from sqlalchemy import Connection, Text, and_, cast, delete, literal, or_, select, update
 
 from gpa_agent.errors import StoreError
 from gpa_agent.ledger.learned import bump
@@ -19,6 +19,7 @@ from gpa_agent.ledger.tables import (
     conversations,
     judgments,
     labels,
+    model_calls,
     pairs,
     preferences,
     rubric_versions,
@@ -99,6 +100,10 @@ def _delete(connection: Connection, person: str) -> dict[str, int]:
         .union_all(
             select(literal("c:") + pairs.c.id).where(pairs.c.person == person),
             select(literal("r:") + pairs.c.id).where(pairs.c.person == person),
+            select(literal("pair:") + pairs.c.id).where(pairs.c.person == person),
+            select(literal("conversation:") + conversations.c.id).where(
+                conversations.c.person == person
+            ),
         )
     )
     receipt: dict[str, int] = {}
@@ -117,7 +122,17 @@ def _delete(connection: Connection, person: str) -> dict[str, int]:
             | ((c.subject == "pair") & c.subject_id.in_(their_pairs))
         )
         receipt[table.name] = connection.execute(gone).rowcount
+    about_them = model_calls.c.subject.in_(their_inputs)
+    # A call about nobody in particular had many people's preferences in its question, theirs
+    # perhaps among them (also ones that a changed judgment has dropped since).
+    answered = (
+        select(turns.c.idx)
+        .where(turns.c.conversation_id.in_(theirs), turns.c.assistant_text.is_not(None))
+        .exists()
+    )
+    about_many = and_(model_calls.c.subject.is_(None), or_(literal(bool(links)), answered))
     for name, statement in {
+        "model_calls": delete(model_calls).where(about_them | about_many),
         "stage_results": delete(stage_results).where(stage_results.c.input_id.in_(their_inputs)),
         "judgments": delete(judgments).where(judgments.c.conversation_id.in_(theirs)),
         "turns": delete(turns).where(turns.c.conversation_id.in_(theirs)),

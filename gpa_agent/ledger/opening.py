@@ -105,6 +105,11 @@ class Store:
     ) -> None:
         self.close()
 
+    @property
+    def url(self) -> URL:
+        """Where the database is; with its password, so never to be shown."""
+        return self._engine.url
+
     def person(self, raw: str) -> str:
         """The keyed hash of a raw user id: 32 hexadecimal digits."""
         return person_hash(raw, key=self._people_key)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     FromClause,
     Text,
     and_,
+    case,
     cast,
     exists,
     func,
@@ -30,6 +31,8 @@ from gpa_agent.ledger.explanations import EXPLAIN
 from gpa_agent.ledger.opening import Store
 from gpa_agent.ledger.rows import (
     AnswerText,
+    HeardRow,
+    JudgedBy,
     JudgedRow,
     JudgedText,
     LabelKind,
@@ -41,7 +44,15 @@ from gpa_agent.ledger.rows import (
     rejected_input,
     turn_input,
 )
-from gpa_agent.ledger.tables import conversations, judgments, labels, pairs, stage_results, turns
+from gpa_agent.ledger.tables import (
+    conversations,
+    judgments,
+    labels,
+    pairs,
+    preferences,
+    stage_results,
+    turns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,41 +98,42 @@ def judged_turns() -> Judged:
 class Pending(Store):
     """The iterators over what stages have not done."""
 
-    def turns_to_judge(self, version: str, *, batch: int = 1000) -> Iterator[list[PendingTurn]]:
-        """Answered turns with a reply, without an explicit judgment or one of this version.
+    def turns_to_judge(self, *versions: str, batch: int = 1000) -> Iterator[list[PendingTurn]]:
+        """Answered turns with a reply, without an explicit judgment or one of these versions.
 
         Args:
-            version: The satisfaction reader's version.
+            versions: Versions of the satisfaction readers whose judgments stand.
             batch: Turns a page.
         """
-        explicit, reader, reply = _judgment("explicit"), _judgment("reader"), turns.alias("reply")
-        after = turns.alias("after")
-        goes_on = exists().where(
-            after.c.conversation_id == reply.c.conversation_id, after.c.idx > reply.c.idx
+        statement, explicit, reader = _replied()
+        pending = statement.where(
+            explicit.c.judgment.is_(None),
+            or_(reader.c.version.is_(None), reader.c.version.not_in(versions)),
         )
-        statement = (
-            select(
-                turns.c.conversation_id,
-                turns.c.idx,
-                turns.c.user_text,
-                turns.c.assistant_text,
-                reply.c.user_text,
-                and_(reply.c.assistant_text.is_(None), ~goes_on),
-            )
-            .select_from(
-                turns.join(reply, _next_turn(reply))
-                .outerjoin(explicit, _same_turn(explicit, "explicit"))
-                .outerjoin(reader, _same_turn(reader, "reader"))
-            )
-            .where(
-                turns.c.assistant_text.is_not(None),
-                reply.c.user_text != "",
-                explicit.c.judgment.is_(None),
-                or_(reader.c.version.is_(None), reader.c.version != version),
-            )
-        )
-        for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
+        for page in self._pages(pending, (turns.c.conversation_id, turns.c.idx), batch):
             yield self._with_earlier(page)
+
+    def turns_judged(self, version: str, *, batch: int = 1000) -> Iterator[list[JudgedBy]]:
+        """Turns that a satisfaction reader has judged, to learn from.
+
+        Args:
+            version: The reader's version.
+            batch: Turns a page.
+        """
+        statement, _, reader = _replied()
+        c = conversations
+        judged = (
+            statement.add_columns(
+                reader.c.judgment, reader.c.confidence, reader.c.source, c.c.person
+            )
+            .join(c, c.c.id == turns.c.conversation_id)
+            .where(reader.c.version == version)
+        )
+        for page in self._pages(judged, (turns.c.conversation_id, turns.c.idx), batch):
+            yield [
+                JudgedBy(turn, Judgment(row[6]), row[7], row[8], row[9])
+                for turn, row in zip(self._with_earlier(page), page, strict=True)
+            ]
 
     def turns_to_explain(self, source: str, *, batch: int = 1000) -> Iterator[list[JudgedText]]:
         """Turns that pleased or displeased and that a source has not explained.
@@ -163,13 +175,13 @@ class Pending(Store):
             ]
 
     def to_label(
-        self, kind: LabelKind, version: str, *, batch: int = 1000
+        self, kind: LabelKind, *versions: str, batch: int = 1000
     ) -> Iterator[list[Unlabelled]]:
         """Conversations, then pairs, that name no intent (or group) and lack a label.
 
         Args:
             kind: ``intent`` or ``group``.
-            version: The classifier's version; labels of another version do not count.
+            versions: Versions of the classifiers whose labels stand; others do not count.
             batch: Subjects a page.
         """
         for subject in ("conversation", "pair"):
@@ -180,7 +192,7 @@ class Pending(Store):
                 .select_from(table.outerjoin(label, _label_of(label, subject, kind, table.c.id)))
                 .where(
                     _named(table, kind).is_(None),
-                    or_(label.c.version.is_(None), label.c.version != version),
+                    or_(label.c.version.is_(None), label.c.version.not_in(versions)),
                 )
             )
             for page in self._pages(statement, (table.c.id,), batch):
@@ -191,18 +203,25 @@ class Pending(Store):
                     if texts.get(row[0])
                 ]
 
-    def labelled_texts(self, kind: LabelKind, *, batch: int = 1000) -> Iterator[LabelledText]:
-        """What users said where the record names the intent (or group).
+    def labelled_texts(
+        self, kind: LabelKind, *versions: str, batch: int = 1000
+    ) -> Iterator[LabelledText]:
+        """What users said where the record names the intent (or group), or somebody trusted does.
 
         Args:
             kind: ``intent`` or ``group``.
+            versions: Versions of classifiers whose labels count like the record's.
             batch: Records read at a time.
         """
         for subject in ("conversation", "pair"):
             table = conversations if subject == "conversation" else pairs
-            named = _named(table, kind)
-            statement = select(table.c.id, named, table.c.person, table.c.intent).where(
-                named.is_not(None)
+            told = labels.alias("told")
+            trusted = case((told.c.version.in_(versions), func.nullif(told.c.value, UNKNOWN)))
+            named = func.coalesce(_named(table, kind), trusted)
+            statement = (
+                select(table.c.id, named, table.c.person, table.c.intent)
+                .select_from(table.outerjoin(told, _label_of(told, subject, kind, table.c.id)))
+                .where(named.is_not(None))
             )
             for page in self._pages(statement, (table.c.id,), batch):
                 texts = self._user_texts(subject, [row[0] for row in page])
@@ -302,6 +321,74 @@ class Pending(Store):
                 )
         yield from self._judged_pairs(stage, key, batch)
 
+    def heard(self, source: str, *, batch: int = 2000) -> Iterator[HeardRow]:
+        """Judged turns that a source has explained, with the preference it read, if any.
+
+        Args:
+            source: The preference reader's name and version.
+            batch: Rows read at a time.
+
+        Yields:
+            Turns in the order of (conversation, idx); those served to nobody known are left out.
+        """
+        judged, explained = judged_turns(), stage_results.alias("explained")
+        groups, intents = labels.alias("groups"), labels.alias("intents")
+        c, said = conversations, preferences
+        statement = (
+            select(
+                turns.c.conversation_id,
+                turns.c.idx,
+                c.c.person,
+                _effective(c, "group", groups),
+                _effective(c, "intent", intents),
+                judged.judgment,
+                said.c.id,
+                said.c.expectation,
+                said.c.reason,
+            )
+            .select_from(
+                judged.source.join(c, c.c.id == turns.c.conversation_id)
+                .join(explained, _is_result(explained, EXPLAIN, source, _turn_input()))
+                .outerjoin(groups, _label_of(groups, "conversation", "group", c.c.id))
+                .outerjoin(intents, _label_of(intents, "conversation", "intent", c.c.id))
+                .outerjoin(
+                    said,
+                    and_(
+                        said.c.subject == "conversation",
+                        said.c.subject_id == turns.c.conversation_id,
+                        said.c.idx == turns.c.idx,
+                        said.c.source == source,
+                    ),
+                )
+            )
+            .where(judged.judgment != 0, or_(c.c.person.is_not(None), c.c.source != LIVE))
+        )
+        for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
+            for conversation, idx, person, group, intent, judgment, *said_of_it in page:
+                preference, expectation, reason = said_of_it
+                yield HeardRow(
+                    conversation,
+                    idx,
+                    person,
+                    group,
+                    intent,
+                    Judgment(judgment),
+                    preference,
+                    expectation,
+                    reason,
+                )
+
+    def earliest_conversations(self) -> dict[str, str]:
+        """The id of the conversation each person was first seen in; ties go to the smaller id."""
+        c = conversations.c
+        rank = func.row_number().over(partition_by=c.person, order_by=(c.created_at, c.id))
+        ranked = select(c.person, c.id, rank.label("rank")).where(c.person.is_not(None)).subquery()
+        with self._read() as connection:
+            rows = connection.execute(
+                select(ranked.c.person, ranked.c.id).where(ranked.c.rank == 1)
+            )
+            return {row[0]: row[1] for row in rows}
+
     def _judged_pairs(self, stage: str, key: str, batch: int) -> Iterator[JudgedRow]:
         chosen, rejected = stage_results.alias("better"), stage_results.alias("worse")
         groups, intents = labels.alias("groups"), labels.alias("intents")
@@ -384,6 +471,39 @@ class Pending(Store):
                 conversation: tuple(text for _, text in rows)
                 for conversation, rows in groupby(connection.execute(statement), key=itemgetter(0))
             }
+
+
+class _Replied(NamedTuple):
+    """Answered turns with the user's next utterance, and both kinds of judgment beside them."""
+
+    statement: Any
+    explicit: FromClause
+    reader: FromClause
+
+
+def _replied() -> _Replied:
+    explicit, reader, reply = _judgment("explicit"), _judgment("reader"), turns.alias("reply")
+    after = turns.alias("after")
+    goes_on = exists().where(
+        after.c.conversation_id == reply.c.conversation_id, after.c.idx > reply.c.idx
+    )
+    statement = (
+        select(
+            turns.c.conversation_id,
+            turns.c.idx,
+            turns.c.user_text,
+            turns.c.assistant_text,
+            reply.c.user_text,
+            and_(reply.c.assistant_text.is_(None), ~goes_on),
+        )
+        .select_from(
+            turns.join(reply, _next_turn(reply))
+            .outerjoin(explicit, _same_turn(explicit, "explicit"))
+            .outerjoin(reader, _same_turn(reader, "reader"))
+        )
+        .where(turns.c.assistant_text.is_not(None), reply.c.user_text != "")
+    )
+    return _Replied(statement, explicit, reader)
 
 
 def _said(prompt: list[dict[str, str]]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, func, select, union, union_all
+from sqlalchemy import Connection, delete, func, select, union, union_all
 
 from gpa_agent.ledger.explanations import EXPLAIN, forget_explanations
 from gpa_agent.ledger.opening import Store
@@ -22,7 +22,7 @@ from gpa_agent.ledger.tables import (
 from gpa_agent.ledger.upserts import upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from gpa_agent.ledger.rows import JudgmentRow, LabelRow, PreferenceRow
 
@@ -69,6 +69,32 @@ class Results(Store):
         with self._write() as connection:
             _add_results(connection, stage, key, rows)
 
+    def replace_stage_results(
+        self, stage: str, key: str, rows: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Store what a stage found in the place of everything it found before.
+
+        Args:
+            stage: Name of the stage.
+            key: Its version; results of other versions stay.
+            rows: (input id, value).
+        """
+        c = stage_results.c
+        with self._write() as connection:
+            connection.execute(delete(stage_results).where(c.stage == stage, c.key == key))
+            _add_results(connection, stage, key, rows)
+
+    def drop_stage_results(self, stage: str, *, keep: Collection[str]) -> None:
+        """Drop what a stage found under versions that nobody asks for any more.
+
+        Args:
+            stage: Name of the stage.
+            keep: Versions that stay.
+        """
+        c = stage_results.c
+        with self._write() as connection:
+            connection.execute(delete(stage_results).where(c.stage == stage, c.key.not_in(keep)))
+
     def add_preferences(
         self, rows: Sequence[PreferenceRow], *, source: str, seen: Sequence[str]
     ) -> None:
@@ -86,6 +112,20 @@ class Results(Store):
                 [row._asdict() | {"cues": list(row.cues)} for row in rows],
             )
             _add_results(connection, EXPLAIN, source, [(input_id, b"") for input_id in seen])
+
+    def stage_values(self, stage: str, key: str) -> dict[str, bytes]:
+        """Everything a stage stored under one version, by input id.
+
+        Args:
+            stage: Name of the stage.
+            key: Its version.
+        """
+        c = stage_results.c
+        with self._read() as connection:
+            rows = connection.execute(
+                select(c.input_id, c.value).where(c.stage == stage, c.key == key)
+            )
+            return {row[0]: row[1] for row in rows}
 
     def people_groups(self) -> dict[str, str]:
         """The group each person's latest record names; people without one are left out."""

@@ -80,6 +80,24 @@ class JudgmentRow(NamedTuple):
     version: str
 
 
+class JudgedBy(NamedTuple):
+    """A turn with what a reader said of it, to learn from.
+
+    Attributes:
+        turn: Its texts.
+        judgment: What the reader said.
+        confidence: In [0, 1].
+        source: ``cues``, ``classifier`` or a model name.
+        person: Keyed hash of the person, where known.
+    """
+
+    turn: PendingTurn
+    judgment: Judgment
+    confidence: float
+    source: str
+    person: str | None
+
+
 class Unlabelled(NamedTuple):
     """A conversation or pair whose record names no intent (or no group).
 
@@ -123,7 +141,7 @@ class LabelledText(NamedTuple):
 
     Attributes:
         texts: What the user said, in order.
-        label: The name the record gives.
+        label: The name the record gives, or a trusted classifier.
         person: Keyed hash of the person, where known (so that folds are split by person).
         intent: The intent the record names, where it does.
     """
@@ -194,6 +212,32 @@ class JudgedText(NamedTuple):
     source: str
 
 
+class HeardRow(NamedTuple):
+    """A judged turn that was explained, with the preference that was read from it.
+
+    Attributes:
+        conversation: Id of the conversation.
+        idx: Position of the turn.
+        person: Keyed hash of the person, where known.
+        group: The record's group, else the inferred one, else None.
+        intent: The record's intent, else the inferred one, else None.
+        judgment: SAT or DSAT.
+        preference: Id of the preference; None where the turn voiced nothing.
+        expectation: What the user wanted; None where the turn voiced nothing.
+        reason: Why it is thought so; None where the turn voiced nothing.
+    """
+
+    conversation: str
+    idx: int
+    person: str | None
+    group: str | None
+    intent: str | None
+    judgment: Judgment
+    preference: str | None
+    expectation: str | None
+    reason: str | None
+
+
 class PreferenceRow(NamedTuple):
     """Why an answer pleased or not, as a stage read it.
 
@@ -218,6 +262,38 @@ class PreferenceRow(NamedTuple):
     reason: str
     cues: tuple[str, ...]
     source: str
+
+
+class CallRow(NamedTuple):
+    """One paid call to a chat model, with its answer.
+
+    Attributes:
+        key: SHA-256 of everything that could change the answer; 64 hexadecimal digits.
+        model: Name of the model.
+        prompt: Name of the prompt.
+        version: Version of the prompt.
+        subject: What was asked about: an input id, ``conversation:<id>`` or ``pair:<id>``; None
+            where several people's preferences were in the question.
+        answer: What the model said.
+        finish_reason: Why it stopped: ``stop``, ``length``, ``content_filter``, ``refusal``, or
+            what else the provider says.
+        input_tokens: Tokens sent, cached ones included.
+        output_tokens: Tokens answered.
+        cached_tokens: Tokens of the input that the provider had cached.
+        cost: In US dollars; None where the price is not known.
+    """
+
+    key: str
+    model: str
+    prompt: str
+    version: str
+    subject: str | None
+    answer: str
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost: float | None
 
 
 class ContrastRow(NamedTuple):

@@ -2,9 +2,9 @@
 
 One class over one database, put together from its parts: opening and errors
 (:mod:`.opening`), writing records (:mod:`.ingesting`), what stages still have to do
-(:mod:`.pending`) and what they found (:mod:`.results`), live turns (:mod:`.live`), runs and
-rubric versions (:mod:`.learned`), people's decisions (:mod:`.decisions`), forgetting
-(:mod:`.forgetting`).
+(:mod:`.pending`) and what they found (:mod:`.results`), calls to chat models (:mod:`.calls`),
+live turns (:mod:`.live`), runs and rubric versions (:mod:`.learned`), people's decisions
+(:mod:`.decisions`), forgetting (:mod:`.forgetting`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gpa_agent.ledger.calls import Calls
 from gpa_agent.ledger.decisions import Decisions
 from gpa_agent.ledger.forgetting import Forgetting
 from gpa_agent.ledger.ingesting import Ingest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class Ledger(Pending, Results, Live, Learned, Decisions, Forgetting):
+class Ledger(Pending, Results, Calls, Live, Learned, Decisions, Forgetting):
     """Everything observed and learned; safe to use from several threads.
 
     Example:

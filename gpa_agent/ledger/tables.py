@@ -1,10 +1,10 @@
 """The ledger's tables, valid for SQLite and PostgreSQL alike.
 
 What was observed (conversations, turns, pairs), what was concluded about it (judgments,
-labels, preferences, stage results) and what was learned (runs, contrasts, aspects, rubric
-versions). Observations and rubric versions are only ever added to; ``forget`` is the one
-thing that deletes. Alembic creates the tables (``migrations/``); a test holds these
-definitions equal to what the migrations make.
+labels, preferences, stage results), what chat models were asked for it (model calls) and what
+was learned (runs, contrasts, aspects, rubric versions). Observations and rubric versions are
+only ever added to; ``forget`` is the one thing that deletes. Alembic creates the tables
+(``migrations/``); a test holds these definitions equal to what the migrations make.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"
 """The migration these tables stand for."""
 
 
@@ -167,6 +167,24 @@ stage_results = Table(
     Column("key", Text),
     Column("value", LargeBinary, nullable=False),
     PrimaryKeyConstraint("stage", "input_id", "key"),
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("subject", Text),
+    Column("answer", Text, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("cost", Float),
+    Column("at", Instant, nullable=False),
+    Index(None, "subject"),
 )
 
 runs = Table(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpa_agent.conversations import Conversation, Judgment, Label, Message, PreferencePair, Turn
-from gpa_agent.ledger import JudgmentRow, LabelRow, Ledger, PreferenceRow
+from gpa_agent.ledger import CallRow, JudgmentRow, LabelRow, Ledger, PreferenceRow
 from gpa_agent.ledger.tables import metadata
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ def fill(ledger: Ledger, user: str, secret: str) -> None:
         f"e-{user}", "conversation", f"c-{user}", 0, 1, secret, secret, (secret,), "cues"
     )
     ledger.add_preferences([row], source="cues", seen=[f"t:c-{user}:0"])
+    about = (f"t:c-{user}:0", f"conversation:c-{user}", f"pair:p-{user}", f"c:p-{user}")
+    ledger.add_calls([call(f"{user}{subject}", subject, secret) for subject in about])
+
+
+def call(key: str, subject: str | None, answer: str) -> CallRow:
+    return CallRow(key, "openai:any", "intent", "1", subject, answer, "stop", 9, 9, 0, None)
 
 
 def rows(ledger: Ledger) -> dict[str, int]:
@@ -69,6 +75,7 @@ def test_a_forgotten_person_leaves_no_row_and_no_byte(path: Path, ledger: Ledger
         "links": 0,
         "preferences": 1,
         "labels": 2,
+        "model_calls": 4,
         "stage_results": 4,
         "judgments": 2,
         "turns": 3,
@@ -81,6 +88,21 @@ def test_a_forgotten_person_leaves_no_row_and_no_byte(path: Path, ledger: Ledger
     assert b"MARMALADE" not in on_disk
     assert ledger.person("bob").encode() not in on_disk
     assert b"SWORDFISH" in on_disk
+
+
+def test_calls_about_many_go_with_anybody_whose_preference_may_be_in_them(
+    path: Path, ledger: Ledger
+) -> None:
+    fill(ledger, "ann", "SWORDFISH")
+    with ledger.ingesting("log") as ingest:
+        ingest.add(Conversation(id="c-bob", user="bob", turns=(Turn(user="hi"),)))
+    ledger.add_calls([call("fold", None, "wants CUMQUATS")])
+    assert ledger.forget(ledger.person("bob"))["model_calls"] == 0
+    assert ledger.call("fold") is not None
+    assert ledger.forget(ledger.person("ann"))["model_calls"] == 5
+    assert ledger.count_calls() == 0
+    on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"CUMQUATS" not in on_disk
 
 
 def test_forgetting_nobody_changes_nothing(ledger: Ledger) -> None:
