@@ -1,0 +1,167 @@
+"""What a model claims about two groups, and how it comes to claim it.
+
+The paper's Algorithm 1 ends when the model has named the aspects on which two groups differ and
+rated each from 1 to 5. Here that is where the evidence begins. People are split in two: aspects
+are *found* on the preferences of one part, by the fold, and *tested* on those of the other, so
+that a claim is never proven by the data that suggested it (data splitting; Cox 1975,
+https://doi.org/10.1093/biomet/62.2.441). To test them, every preference of the second part is
+shown to the model without any group, and the model says which claims it voices, on which of
+a claim's two sides. The flow below asks all of that; the figures are `claim_evidence`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpa_agent.calls.engine import Answered, Flow
+from gpa_agent.prompts import (
+    AspectItem,
+    ClaimSides,
+    Numbered,
+    ValidityAnswer,
+    VoicesAnswer,
+    validity_ask,
+    voices_ask,
+)
+from gpa_agent.prompts.asking import Ask
+from gpa_agent.rubrics.fold import FoldConfig, Folded, Voiced, fold
+from gpa_agent.rubrics.guard import Kind, complaint
+from gpa_agent.rubrics.records import Contrast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One contrast of one intent, as the model gets to see it."""
+
+    intent: str
+    contrast: Contrast
+    first: tuple[Voiced, ...]
+    """What the first-named side's people of the finding part voiced."""
+    other: tuple[Voiced, ...]
+    """The same of the other side."""
+    heard: tuple[Voiced, ...]
+    """What both sides' people of the testing part voiced, to be attributed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """What came of a case."""
+
+    wishes: NDArray[np.int8]
+    """(heard, K): 1 where a preference voices the first side's wish, -1 the other's, else 0."""
+    claims: tuple[AspectItem, ...] = ()
+    """Aspects with something to ask for on at least one side; K of them."""
+    problems: tuple[str | None, ...] = ()
+    """Why the words of a claim may not be served, by our own check or the model's; K of them."""
+    rounds: int = 0
+    failed: int = 0
+    """Questions of the case that came back without a usable answer."""
+
+
+class Attributed(NamedTuple):
+    """Attributions of one list of preferences.
+
+    Attributes:
+        wishes: (preferences, K) in {-1, 0, 1}.
+        failed: Questions without a usable answer; their preferences voice nothing.
+    """
+
+    wishes: NDArray[np.int8]
+    failed: int
+
+
+def claim(case: Case, config: FoldConfig) -> Flow[Claimed]:
+    """Find what the sides differ in, then ask who voices it; a flow for any engine.
+
+    Args:
+        case: The contrast.
+        config: How the fold goes.
+
+    Returns:
+        The claims, and who of the testing part voices them; nothing where a side has no
+        voice in the finding part.
+    """
+    folded: Folded = yield from fold(case.first, case.other, config)
+    claims = tuple(a for a in folded.aspects if a.rating > 1 and (a.first_wants or a.second_wants))
+    if not claims:
+        nothing = np.zeros((len(case.heard), 0), np.int8)
+        return Claimed(wishes=nothing, rounds=folded.rounds, failed=folded.failed)
+    attributing = _voices_asks(claims, case.heard, config.minibatch_size)
+    checking = [validity_ask(c.name, c.interpretation, _guidance_of(c)) for c in claims]
+    answers = yield [*attributing, *checking]
+    attributed = _attribute(answers[: len(attributing)], len(case.heard), len(claims), config)
+    verdicts = answers[len(attributing) :]
+    return Claimed(
+        claims=claims,
+        wishes=attributed.wishes,
+        problems=tuple(_problem(c, a) for c, a in zip(claims, verdicts, strict=True)),
+        rounds=folded.rounds,
+        failed=folded.failed + attributed.failed + sum(a.value is None for a in verdicts),
+    )
+
+
+def claims_key(claims: Sequence[AspectItem], model: str) -> str:
+    """Names a list of claims: attributions to other claims, or by another model, do not count."""
+    said = "\x1e".join(c.model_dump_json() for c in claims)
+    return hashlib.sha256(f"{model}\x1f{said}".encode()).hexdigest()[:32]
+
+
+def _guidance_of(item: AspectItem) -> list[str]:
+    return [words for words in (item.first_wants, item.second_wants) if words]
+
+
+def _voices_asks(claims: Sequence[AspectItem], heard: Sequence[Voiced], size: int) -> list[Ask]:
+    """Questions over all heard preferences, in minibatches; the claims come first in each."""
+    sides = [ClaimSides(x=c.first_wants, y=c.second_wants, name=c.name) for c in claims]
+    return [
+        voices_ask(
+            sides,
+            [
+                Numbered(n, v.pleased, v.expectation, v.reason)
+                for n, v in enumerate(heard[at : at + size], start=1)
+            ],
+        )
+        for at in range(0, len(heard), size)
+    ]
+
+
+def _attribute(
+    answers: Sequence[Answered], heard: int, claims: int, config: FoldConfig
+) -> Attributed:
+    """Read who voices what; numbers that do not exist are the model's invention and ignored."""
+    wishes = np.zeros((heard, claims), np.int8)
+    failed = 0
+    for batch, answered in enumerate(answers):
+        if answered.value is None:
+            failed += 1
+            continue
+        start = batch * config.minibatch_size
+        size = min(config.minibatch_size, heard - start)
+        for voice in cast("VoicesAnswer", answered.value).voices:
+            if 1 <= voice.preference <= size and 1 <= voice.claim <= claims:
+                row = start + voice.preference - 1
+                wishes[row, voice.claim - 1] = 1 if voice.side == "x" else -1
+    return Attributed(wishes, failed)
+
+
+def _problem(item: AspectItem, answered: Answered) -> str | None:
+    """Why a claim's words may not be served: our own check first, then the model's."""
+    texts: list[tuple[Kind, str]] = [("name", item.name), ("interpretation", item.interpretation)]
+    texts += [("guidance", words) for words in _guidance_of(item)]
+    for kind, text in texts:
+        reason = complaint(text, kind=kind)
+        if reason is not None:
+            return f"its {kind} is refused: {reason}"
+    if answered.value is None:
+        return "its words could not be checked: the model gave no usable answer"
+    verdict = cast("ValidityAnswer", answered.value)
+    if not verdict.valid:
+        named = ", ".join(p.replace("_", " ") for p in verdict.problems) or "no reason given"
+        return f"the validity check refused its words: {named}"
+    return None
