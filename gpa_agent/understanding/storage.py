@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,10 +19,16 @@ from gpa_agent.embedding.protocol import TextEncoder
 from gpa_agent.errors import StoreError, WorkspaceError
 from gpa_agent.files import write_whole
 from gpa_agent.understanding.distilled import DistilledClassifier, LinearModel, Scope
+from gpa_agent.understanding.distilled_satisfaction import (
+    DistilledSatisfaction,
+    SatisfactionModel,
+)
 
 FORMAT: Final = 1
 """Version of the layout; a newer one is refused."""
 CARD = "classifier.json"
+_C = TypeVar("_C", bound=BaseModel)
+_Share = Annotated[float, Field(gt=0, lt=1)]
 _REMEDY = "train it again with `gpa learn`"
 
 
@@ -44,6 +50,22 @@ class _Card(BaseModel):
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class _SatisfactionCard(BaseModel):
+    """The JSON beside the weights of a satisfaction reader."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format: Literal[1] = FORMAT
+    kind: Literal["satisfaction"] = "satisfaction"
+    encoder: str
+    dim: Annotated[int, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0)]
+    shares: tuple[_Share, _Share, _Share]
+    cues: tuple[str, ...]
+    report: dict[str, Any]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 def save_classifier(classifier: DistilledClassifier, folder: Path) -> None:
     """Keep a classifier in a folder, replacing the one that is there.
 
@@ -54,8 +76,6 @@ def save_classifier(classifier: DistilledClassifier, folder: Path) -> None:
     Raises:
         StoreError: If the folder cannot be written; the old classifier is then still whole.
     """
-    from safetensors.numpy import save  # noqa: PLC0415 -- only saving and loading need it
-
     model = classifier.model
     arrays = {
         "weights": model.weights,
@@ -63,8 +83,7 @@ def save_classifier(classifier: DistilledClassifier, folder: Path) -> None:
         "anchors": model.anchors,
         "anchor_class": model.anchor_class,
     }
-    weights = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    digest = hashlib.sha256(weights).hexdigest()
+    weights = _pack(arrays)
     card = _Card(
         labels=model.labels,
         encoder=model.encoder,
@@ -75,14 +94,33 @@ def save_classifier(classifier: DistilledClassifier, folder: Path) -> None:
         scope=model.scope,
         threshold=model.threshold,
         report=dict(model.report),
-        weights_sha256=digest,
+        weights_sha256=_digest(weights),
     )
-    write_whole(folder / _weights_name(digest), weights)
-    write_whole(folder / CARD, card.model_dump_json(indent=2).encode())
-    for old in folder.glob("weights-*.safetensors"):
-        if old.name != _weights_name(digest):
-            with contextlib.suppress(OSError):  # a left-over is harmless: the card names its file
-                old.unlink(missing_ok=True)
+    _keep(folder, weights, card)
+
+
+def save_satisfaction(reader: DistilledSatisfaction, folder: Path) -> None:
+    """Keep a satisfaction reader in a folder of its own, replacing the one that is there.
+
+    Args:
+        reader: What to keep.
+        folder: Where; made where it is missing.
+
+    Raises:
+        StoreError: If the folder cannot be written; the old reader is then still whole.
+    """
+    model = reader.model
+    weights = _pack({"coefficients": model.coefficients})
+    card = _SatisfactionCard(
+        encoder=model.encoder,
+        dim=model.dim,
+        temperature=model.temperature,
+        shares=model.shares,
+        cues=model.cues,
+        report=dict(model.report),
+        weights_sha256=_digest(weights),
+    )
+    _keep(folder, weights, card)
 
 
 def load_classifier(folder: Path, encoder: TextEncoder) -> DistilledClassifier:
@@ -99,7 +137,7 @@ def load_classifier(folder: Path, encoder: TextEncoder) -> DistilledClassifier:
         WorkspaceError: If there is none, it is damaged or of a newer version, or it was trained
             over another encoder.
     """
-    card = _read_card(folder / CARD)
+    card = _read_card(folder / CARD, _Card)
     arrays = _read_weights(folder / _weights_name(card.weights_sha256), card.weights_sha256)
     try:
         model = LinearModel(
@@ -125,6 +163,41 @@ def load_classifier(folder: Path, encoder: TextEncoder) -> DistilledClassifier:
     return DistilledClassifier(model, encoder)
 
 
+def load_satisfaction(folder: Path, encoder: TextEncoder | None) -> DistilledSatisfaction:
+    """Read a satisfaction reader back.
+
+    Args:
+        folder: Where ``save_satisfaction`` kept it.
+        encoder: The encoder it was trained over; None where it reads the cues alone.
+
+    Returns:
+        The same reader, of the same ``version``.
+
+    Raises:
+        WorkspaceError: If there is none, it is damaged or of a newer version, or it was trained
+            over another encoder or on other cues than this version reads.
+    """
+    card = _read_card(folder / CARD, _SatisfactionCard)
+    arrays = _read_weights(folder / _weights_name(card.weights_sha256), card.weights_sha256)
+    coefficients = arrays.get("coefficients", np.zeros((0, 0)))
+    shape = (1 + len(card.cues) + card.dim, 3)
+    if coefficients.shape != shape:
+        raise WorkspaceError(
+            f"the satisfaction classifier in {str(folder)!r} has coefficients of shape "
+            f"{coefficients.shape!r} where {shape!r} was expected: {_REMEDY}"
+        )
+    model = SatisfactionModel(
+        coefficients=coefficients,
+        encoder=card.encoder,
+        dim=card.dim,
+        temperature=card.temperature,
+        shares=card.shares,
+        cues=card.cues,
+        report=card.report,
+    )
+    return DistilledSatisfaction(model, encoder)
+
+
 def remove_classifier(folder: Path) -> None:
     """Take a classifier away, if there is one; its card goes first, so it is never half there.
 
@@ -144,9 +217,30 @@ def has_classifier(folder: Path) -> bool:
     return (folder / CARD).is_file()
 
 
-def _read_card(path: Path) -> _Card:
+def _pack(arrays: dict[str, Any]) -> bytes:
+    from safetensors.numpy import save  # noqa: PLC0415 -- only saving and loading need it
+
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def _keep(folder: Path, weights: bytes, card: _Card | _SatisfactionCard) -> None:
+    """Write the weights, then the card that names them, then drop what it does not name."""
+    name = _weights_name(card.weights_sha256)
+    write_whole(folder / name, weights)
+    write_whole(folder / CARD, card.model_dump_json(indent=2).encode())
+    for old in folder.glob("weights-*.safetensors"):
+        if old.name != name:
+            with contextlib.suppress(OSError):  # a left-over is harmless: the card names its file
+                old.unlink(missing_ok=True)
+
+
+def _digest(weights: bytes) -> str:
+    return hashlib.sha256(weights).hexdigest()
+
+
+def _read_card(path: Path, kind: type[_C]) -> _C:
     try:
-        return _Card.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as exc:
         raise WorkspaceError(f"there is no classifier at {str(path)!r}: {_REMEDY}") from exc
     except ValidationError as exc:
