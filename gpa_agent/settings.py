@@ -7,11 +7,12 @@ it gives one and `docs/decisions/` where it does not.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gpa_agent.calls.prices import Price
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, ContrastModel
 
 
@@ -67,10 +68,31 @@ class Settings(BaseSettings):
     """Permutations of people per contrast; the smallest p-value is 1/(permutations+1)."""
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     """Bootstrap resamples of people per contrast."""
-    minibatch_size: Annotated[int, Field(ge=1)] = 20
-    """Preferences per minibatch of the model-based contrast (m of Algorithm 1)."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of permutations and bootstrap: the same log gives the same rubric."""
+
+    model: str | None = None
+    """The chat model that learns, as ``openai:gpt-4o-mini``; None: the embedded engine learns."""
+    model_parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """What the model is opened with besides (``{"temperature": 0}``); never a key."""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Calls in flight at a time."""
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    """Requests the provider allows; None: as many as it takes."""
+    tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
+    """Tokens, in and out, the provider allows; None: as many as it takes."""
+    price: Price | None = None
+    """What the model costs, where the bundled list does not know or is out of date."""
+    group_descriptions: dict[Name, str] = Field(default_factory=dict[str, str])
+    """Who belongs to each group, for a model that tells groups; levels of expertise have one."""
+    minibatch_size: Annotated[int, Field(ge=1, le=200)] = 20
+    """Preferences per minibatch of the model's contrast (m of Algorithm 1)."""
+    pairing: Literal["zip", "cross"] = "zip"
+    """Which minibatches meet: each with one of the other side, or each with each."""
+    fold: Literal["auto", "chain", "tree"] = "auto"
+    """Shape of the fold: the paper's chain, a tree, or a tree where the chain would be long."""
+    discovery: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of people that a model's claims are found on; they are tested on the others."""
 
     publish: Literal["auto", "review"] = "auto"
     """``auto`` makes live what passes the gate; ``review`` waits for ``gpa rubrics approve``."""

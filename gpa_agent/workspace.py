@@ -33,8 +33,13 @@ from gpa_agent.settings import Settings
 from gpa_agent.settings_file import load_settings, people_key, store_settings
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
     from gpa_agent.embedding import TextEncoder
+    from gpa_agent.learning.estimate import Estimate
+    from gpa_agent.learning.finding import Finder
     from gpa_agent.learning.labelling import Labelling
+    from gpa_agent.learning.spending import Spend
     from gpa_agent.learning.stages import Progress
     from gpa_agent.rubrics.index import RubricIndex
     from gpa_agent.understanding.protocols import (
@@ -46,7 +51,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_FORGOTTEN = "recomputed after a person was forgotten"
 
+EMBEDDED = "embedded"
+"""What stands for no model: the embedded engine learns."""
 _REFRESH_SECONDS = 0.5
 """How often a process looks whether another has changed what is live."""
 
@@ -76,6 +84,7 @@ class Workspace:
         self.settings = settings
         self.ledger = ledger
         self._encoder = encoder
+        self._chat_model: BaseChatModel | None = None
         self._given: Mapping[str, Any] = {}
         self._keeping = False
         self._ingested = StageReport()
@@ -99,6 +108,7 @@ class Workspace:
         create: bool = True,
         store: bool = True,
         encoder: TextEncoder | None = None,
+        model: str | BaseChatModel | None = None,
         **settings: Any,  # noqa: ANN401 -- any field of Settings, checked by it
     ) -> Workspace:
         """Open a workspace, making it where there is none.
@@ -114,6 +124,9 @@ class Workspace:
                 workspace, else after the first log that could be read or learned from. Without,
                 `keep_settings` does it.
             encoder: Sentence encoder to use instead of the one that is found.
+            model: Chat model that learns: ``openai:gpt-4o-mini``, any name that LangChain's
+                ``init_chat_model`` takes, or a chat model; its name is stored. ``"embedded"`` goes
+                back to the embedded engine.
             **settings: Any further field of `gpa_agent.settings.Settings`; stored.
 
         Raises:
@@ -136,10 +149,15 @@ class Workspace:
             }
         if contrasts is not None:
             given["contrasts"] = [{"group": g, "other": o} for g, o in contrasts]
+        if model is not None:
+            from gpa_agent.models import model_name  # noqa: PLC0415 -- keeps serving light
+
+            given["model"] = None if model == EMBEDDED else model_name(model)
         merged = load_settings(folder, given, create=create)
         ledger = Ledger.open(folder / "ledger.sqlite", people_key=people_key(folder))
         workspace = cls(folder, merged, ledger, encoder)
         workspace._given = given
+        workspace._chat_model = None if model is None or isinstance(model, str) else model
         workspace._keeping = store
         if store and not (folder / "settings.json").exists():
             workspace.keep_settings()
@@ -219,25 +237,34 @@ class Workspace:
         return report
 
     def learn(
-        self, *, publish: Literal["auto", "review"] | None = None, progress: Progress = _silent
+        self,
+        *,
+        publish: Literal["auto", "review"] | None = None,
+        spend: Spend | None = None,
+        progress: Progress = _silent,
     ) -> LearnReport:
         """Learn from everything the ledger holds; run again it redoes nothing that is done.
 
         Args:
             publish: ``auto`` serves what passes the gate, ``review`` leaves it approved; None as
                 the settings say.
+            spend: What a chat model may cost and what runs its calls; without a model it has no
+                effect.
             progress: Called with (stage, done, total).
 
         Raises:
-            UsageError: ``publish`` is something else.
+            UsageError: ``publish`` is something else, or the model cannot be opened.
+            ModelError: The model's provider is down, refuses, or a limit of ``spend`` is reached;
+                every answer that came is kept, and learning again goes on from there.
         """
         if publish not in (None, "auto", "review"):
             raise UsageError(f"publish {publish!r} is neither 'auto' nor 'review'")
-        return self._learn(publish, progress)
+        return self._learn(publish, self._finder(spend), progress)
 
     def _learn(
         self,
         publish: Literal["auto", "review"] | None,
+        finder: Finder,
         progress: Progress,
         *,
         republish: str | None = None,
@@ -249,34 +276,78 @@ class Workspace:
             settings = settings.model_copy(update={"publish": publish})
         encoder = self.encoder()
         learned = learn(
-            self.ledger,
-            settings,
-            reader=self.satisfaction_reader(),
-            labelling=self._label(),
-            progress=progress,
-            republish=republish,
+            self.ledger, settings, finder=finder, progress=progress, republish=republish
         )
         self._keep_settings()
         stages = {"ingest": self._ingested, **learned.report.stages}
         self._ingested = StageReport()
+        self._reader = None  # what was trained meanwhile serves from now on
         self.refresh()
         return learned.report.model_copy(
             update={"stages": stages, "encoder": f"{encoder.name} ({encoder.origin})"}
         )
 
-    def learn_null(self, times: int, *, progress: Progress = _silent) -> list[int]:
+    def estimate(self, spend: Spend | None = None) -> Estimate:
+        """What learning with the model is expected to call and cost; nobody is asked.
+
+        Args:
+            spend: As for `learn`.
+
+        Raises:
+            UsageError: No model is configured.
+        """
+        from gpa_agent.calls.batch import BATCH_PRICE  # noqa: PLC0415 -- keeps serving light
+        from gpa_agent.learning.estimate import estimate  # noqa: PLC0415 -- as above
+        from gpa_agent.learning.spending import Spend  # noqa: PLC0415 -- as above
+        from gpa_agent.learning.teaching import Budgeted  # noqa: PLC0415 -- as above
+        from gpa_agent.understanding.satisfaction import EmbeddedSatisfaction  # noqa: PLC0415
+
+        if self.settings.model is None:
+            raise UsageError("no chat model is configured: learning calls nobody")
+        chosen = spend or Spend()
+        budget = chosen.label_budget
+        expected = estimate(
+            self.ledger,
+            self.settings,
+            self.settings.model,
+            reader=EmbeddedSatisfaction(self.encoder()),
+            sampled=None if budget is None else Budgeted(self.ledger, budget),
+        )
+        if chosen.batch is None or expected.cost is None:
+            return expected
+        return expected.model_copy(update={"cost": expected.cost * BATCH_PRICE})
+
+    def learn_null(
+        self, times: int, *, spend: Spend | None = None, progress: Progress = _silent
+    ) -> list[int]:
         """How many aspects would be live with groups dealt at random, ``times`` times.
 
-        Call it after `learn`. A sound log gives zeros.
+        Call it after `learn`. A sound log gives zeros. With a model, claims are found anew each
+        time, which costs calls; what was judged, labelled and explained is not asked again.
         """
         from gpa_agent.learning.pipeline import learn_null  # noqa: PLC0415 -- keeps serving light
 
         return learn_null(
-            self.ledger,
-            self.settings,
-            one_intent=self._label().one_intent,
-            times=times,
-            progress=progress,
+            self.ledger, self.settings, finder=self._finder(spend), times=times, progress=progress
+        )
+
+    def _finder(self, spend: Spend | None) -> Finder:
+        """The engine that the settings ask for."""
+        if self.settings.model is None:
+            from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- keeps serving light
+
+            return Embedded(self.satisfaction_reader(), self._label())
+        from gpa_agent.learning.modelled import Modelled  # noqa: PLC0415 -- keeps serving light
+        from gpa_agent.learning.spending import Spend, open_engine  # noqa: PLC0415 -- as above
+
+        opened = open_engine(self.settings, self.ledger, self._chat_model, spend or Spend())
+        return Modelled(
+            model=self.settings.model,
+            opened=opened,
+            folder=self.path / "models",
+            labelling=self._label(),
+            reader=self.satisfaction_reader,
+            encoder=self.encoder,
         )
 
     def feedback(
@@ -320,7 +391,7 @@ class Workspace:
         deleted = self.ledger.forget(self.person(user))
         if any(rows for table, rows in deleted.items() if table != "compacted"):
             # Under review: forgetting may take something out, and never puts anything in.
-            self._learn("review", _silent, republish="recomputed after a person was forgotten")
+            self._learn("review", self._recalling(), _silent, republish=_FORGOTTEN)
         self.refresh()
         gone = sorted(before - self._live_names())
         return {
@@ -459,14 +530,16 @@ class Workspace:
             return self._encoder
 
     def satisfaction_reader(self) -> SatisfactionReader:
-        """The embedded reader of satisfaction, loaded once."""
+        """The local reader of satisfaction: one that a model taught, else the shipped one."""
         with self._loading:
             if self._reader is None:
-                from gpa_agent.understanding.satisfaction import (  # noqa: PLC0415 -- loads weights
+                from gpa_agent.learning.teaching import kept_reader  # noqa: PLC0415 -- loads weights
+                from gpa_agent.understanding.satisfaction import (  # noqa: PLC0415 -- as above
                     EmbeddedSatisfaction,
                 )
 
-                self._reader = EmbeddedSatisfaction(self.encoder())
+                kept = kept_reader(self.path / "models", self.encoder())
+                self._reader = kept or EmbeddedSatisfaction(self.encoder())
             return self._reader
 
     def intent_classifier(self) -> IntentClassifier | None:
@@ -534,6 +607,16 @@ class Workspace:
 
                 self._labelling = Labelling(self.path / "models", self.settings, self.encoder)
             return self._labelling
+
+    def _recalling(self) -> Finder:
+        """The engine of the last run, asking nobody: a model's claims are weighed as they are."""
+        if self.settings.model is None:
+            return self._finder(None)
+        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- keeps serving light
+        from gpa_agent.learning.model_preferences import preference_source  # noqa: PLC0415
+
+        source = preference_source(self.settings.model)
+        return Recalled(source, one_intent=self._label().one_intent)
 
     def _live_names(self) -> set[tuple[str, str]]:
         live = editing.live_rubrics(self.ledger)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gpa_agent.testing.chat_models import ScriptedChatModel
+from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,11 +32,13 @@ def test_every_python_block_runs(
         "model": ScriptedChatModel(script=["From the agent."]),
         "tools": [],
         "app": ScriptedChatModel(script=["From the app."]),
+        "judge": SimulatedChatModel(),
     }
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)  # executing the README is the test
     names["ws"].close()
     assert names["report"].rubrics
+    assert names["other"].settings.model == "simulatedchatmodel:simulated"
     assert names["result"]["gpa"]["group"] == "novice"
     assert names["result"]["messages"][-1].content == "From the app."
 

@@ -15,8 +15,12 @@ NEEDED = (
     "gpa_agent/demo/log.jsonl.gz",
     "gpa_agent/demo/taxonomy.json",
     "gpa_agent/ledger/migrations/env.py",
+    "gpa_agent/calls/prices.toml",
     "gpa_agent/ledger/migrations/versions/0001_first_schema.py",
+    "gpa_agent/ledger/migrations/versions/0002_model_calls.py",
+    "gpa_agent/prompts/data/aspects.toml",
     "gpa_agent/testing/topics.toml",
+    "gpa_agent/testing/wishes.toml",
     "gpa_agent/understanding/weights/hashing.safetensors",
     "gpa_agent/understanding/weights/minilm.json",
 )

@@ -27,10 +27,15 @@ from gpa_agent.cli.taxonomy import plain, read_intents
 from gpa_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from gpa_agent.learning.report import IngestReport, LearnReport
+    from gpa_agent.calls.batch import BatchWaiting
+    from gpa_agent.learning.distilling import DistilReport
+    from gpa_agent.learning.estimate import Estimate
+    from gpa_agent.learning.report import IngestReport, LearnReport, ModelReport
+    from gpa_agent.learning.spending import Spend
     from gpa_agent.workspace import Workspace
 
 _SHOWN_BAD_LINES = 3
+_WITH_A_MODEL = "With a chat model"
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +71,69 @@ def learn(
         int,
         typer.Option("--null", min=0, metavar="N", help="Learn N times again on shuffled groups."),
     ] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Chat model that learns, as openai:gpt-4o-mini (OPENAI_BASE_URL for other "
+            "servers); kept. 'embedded' goes back to the engine that needs none.",
+            rich_help_panel=_WITH_A_MODEL,
+        ),
+    ] = None,
+    max_calls: Annotated[
+        int | None,
+        typer.Option(
+            "--max-calls", min=1, help="Stop after so many calls.", rich_help_panel=_WITH_A_MODEL
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            "--max-cost", min=0, help="Stop at so many dollars.", rich_help_panel=_WITH_A_MODEL
+        ),
+    ] = None,
+    label_budget: Annotated[
+        int | None,
+        typer.Option(
+            "--label-budget",
+            min=1,
+            metavar="N",
+            help="Let the model label N of each kind; classifiers trained on that label the rest.",
+            rich_help_panel=_WITH_A_MODEL,
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency", min=1, help="Calls in flight; kept.", rich_help_panel=_WITH_A_MODEL
+        ),
+    ] = None,
+    runner: Annotated[
+        str,
+        typer.Option(
+            "--runner",
+            help="What runs the calls: asyncio, daft or daft-ray.",
+            rich_help_panel=_WITH_A_MODEL,
+        ),
+    ] = "asyncio",
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            "--batch",
+            metavar="DIR",
+            help="Call nobody: write OpenAI batch files, read their results from there.",
+            rich_help_panel=_WITH_A_MODEL,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read the logs, print what learning would call and cost, and stop.",
+            rich_help_panel=_WITH_A_MODEL,
+        ),
+    ] = False,
     quiet: QuietOption = False,
     json_: JsonOption = False,
 ) -> None:
@@ -73,12 +141,22 @@ def learn(
 
     Running it again goes on where it stopped and takes in what was recorded since.
     """
+    from gpa_agent.calls.batch import BatchWaiting
+
+    spend = _spend(max_calls, max_cost, label_budget, runner, batch)
     how = _publishing(publish)
     chosen = names(groups)
     taxonomy = plain(read_intents(intents))
     _check_files(logs or [])
     with (
-        _opened(str(workspace), groups=chosen, intents=taxonomy, create=bool(logs)) as ws,
+        _opened(
+            str(workspace),
+            create=bool(logs),
+            groups=chosen,
+            intents=taxonomy,
+            model=model,
+            **({} if concurrency is None else {"concurrency": concurrency}),
+        ) as ws,
         progress_on_stderr(quiet=quiet) as progress,
     ):
         read = [
@@ -86,9 +164,19 @@ def learn(
             for log in logs or []
         ]
         _check_groups(ws, chosen)
-        report = ws.learn(publish=how, progress=progress)
+        # From here on there is something to go on from, whatever ends the run.
         ws.keep_settings()
-        shuffled = ws.learn_null(null, progress=progress) if null else None
+        expected = ws.estimate(spend) if ws.settings.model else None
+        if dry_run:
+            _print_estimate(expected, json_=json_)
+            return
+        _say_engine(expected, quiet=quiet)
+        try:
+            report = ws.learn(publish=how, spend=spend, progress=progress)
+        except BatchWaiting as waiting:
+            _print_waiting(waiting, json_=json_)
+            return
+        shuffled = ws.learn_null(null, spend=spend, progress=progress) if null else None
     if json_:
         extra: dict[str, Any] = {} if shuffled is None else {"null": shuffled}
         emit(report.model_dump(mode="json") | extra)
@@ -125,10 +213,48 @@ def print_report(report: "LearnReport") -> None:
         f"{report.rejected} without a sign of a difference. "
         f"{report.calls} model calls, {report.seconds:.1f} s, {report.encoder}."
     )
+    if report.model is not None:
+        console.print(printable(_asked_of(report.model)))
+    for taught in report.distilled:
+        console.print(printable(_taught(taught)))
     for line in report.notes:
         console.print(printable(f"note: {line}"))
     if waiting:
         console.print("next: gpa rubrics show INTENT, then gpa rubrics approve INTENT")
+
+
+def _asked_of(model: "ModelReport") -> str:
+    """What was asked of the model, what it cost, and what went wrong."""
+    cost = "no price known" if model.cost is None else f"${model.cost:.2f}"
+    share = model.cached_tokens / max(model.input_tokens, 1)
+    wrong = {
+        "repaired": model.repaired,
+        "left unknown (unreadable)": model.malformed,
+        "left unknown (refused)": model.refused,
+        "given up, asked again next time": model.failed,
+        "tried again": model.retried,
+        "put off by the provider": model.rate_limited,
+        "attributions without ground": model.unfounded,
+    }
+    told = "".join(f", {n} {what}" for what, n in wrong.items() if n)
+    return (
+        f"{model.model}: {model.calls:,} calls, {model.cached:,} answers known already, "
+        f"{model.input_tokens:,} tokens in ({share:.0%} from the provider's cache), "
+        f"{model.output_tokens:,} out, {cost}{told}"
+    )
+
+
+def _taught(report: "DistilReport") -> str:
+    """What became of a local classifier that the model taught."""
+    served = {"new": "kept", "old": "not kept", "none": "none came of it"}[report.kept]
+    figures = ""
+    if report.coverage is not None and report.cost is not None:
+        low, high = report.cost_interval or (report.cost, report.cost)
+        figures = (
+            f"; sure of {report.coverage:.0%}, where it differs from the model on "
+            f"{report.cost:.0%} [{low:.0%}, {high:.0%}]; {report.calls_saved:,} calls saved"
+        )
+    return f"local {report.classifier} classifier: {served}, {report.reason}{figures}"
 
 
 def live_items(report: "LearnReport") -> int:
@@ -155,11 +281,14 @@ def _say_bad_lines(ingest: "IngestReport") -> None:
 
 @contextmanager
 def _opened(
-    folder: str, *, groups: list[str] | None, intents: dict[str, Any] | None, create: bool
+    folder: str,
+    *,
+    create: bool,
+    **given: Any,  # noqa: ANN401 -- what `Workspace.open` takes
 ) -> "Generator[Workspace]":
     """Open a workspace that stays as it was where no log can be read.
 
-    The caller keeps the settings once it has learned under them; a folder that was made here
+    The caller keeps the settings once its logs are read; a folder that was made here
     and never came to that is taken away again.
     """
     from gpa_agent.workspace import Workspace
@@ -167,7 +296,7 @@ def _opened(
     path = Path(folder).expanduser()
     is_new = not path.exists()
     try:
-        with Workspace.open(path, groups=groups, intents=intents, create=create, store=False) as ws:
+        with Workspace.open(path, create=create, store=False, **given) as ws:
             yield ws
     finally:
         if is_new and not (path / "settings.json").exists():
@@ -183,6 +312,65 @@ def _check_groups(ws: "Workspace", named: list[str] | None) -> None:
             f"no record names the group {', '.join(map(repr, missing))}; the records name: "
             f"{', '.join(map(repr, sorted(known)))}. The settings are as they were."
         )
+
+
+def _spend(
+    max_calls: int | None,
+    max_cost: float | None,
+    label_budget: int | None,
+    runner: str,
+    batch: Path | None,
+) -> "Spend":
+    from gpa_agent.learning.spending import RUNNERS, Spend
+
+    if runner not in RUNNERS:
+        raise UsageError(f"--runner {runner!r} is none of {', '.join(RUNNERS)}")
+    return Spend(
+        max_calls=max_calls,
+        max_cost=max_cost,
+        label_budget=label_budget,
+        runner=runner,
+        batch=batch,
+    )
+
+
+def _say_engine(expected: "Estimate | None", *, quiet: bool) -> None:
+    """Before anything is spent: what learns, and what it is expected to call and cost."""
+    if quiet:
+        return
+    if expected is None:
+        note(
+            "no chat model is configured (--model openai:NAME): the embedded engine learns, "
+            "without a key and without the network"
+        )
+    else:
+        note(_sentence(expected))
+
+
+def _print_estimate(expected: "Estimate | None", *, json_: bool) -> None:
+    if json_:
+        emit(None if expected is None else expected.model_dump(mode="json"))
+    elif expected is None:
+        screen().print("no chat model is configured: learning calls nobody and costs nothing")
+    else:
+        screen().print(printable(_sentence(expected)))
+
+
+def _sentence(expected: "Estimate") -> str:
+    cost = "no price known" if expected.cost is None else f"about ${expected.cost:.2f}"
+    return (
+        f"expected: {expected.calls:,} calls, {expected.input_tokens:,} tokens in, "
+        f"{expected.output_tokens:,} out, {cost} ({expected.basis})"
+    )
+
+
+def _print_waiting(waiting: "BatchWaiting", *, json_: bool) -> None:
+    if json_:
+        files = [str(path) for path in waiting.files]
+        figures = {"written": waiting.written, "waiting": waiting.waiting}
+        emit({"batch": {"folder": str(waiting.folder), "files": files, **figures}})
+    else:
+        screen().print(printable(str(waiting)))
 
 
 def _publishing(word: str | None) -> Literal["auto", "review"] | None:

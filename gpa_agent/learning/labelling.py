@@ -21,6 +21,7 @@ from gpa_agent.conversations.records import UNKNOWN, Label
 from gpa_agent.embedding import TextEncoder
 from gpa_agent.errors import WorkspaceError
 from gpa_agent.files import write_whole
+from gpa_agent.learning.distilling import DistilReport, distil_groups, distil_intents
 from gpa_agent.learning.report import StageReport
 from gpa_agent.learning.stages import Labeller, Progress, label
 from gpa_agent.ledger import Ledger
@@ -38,6 +39,7 @@ from gpa_agent.understanding.storage import (
 
 logger = logging.getLogger(__name__)
 
+_NOBODY: Mapping[LabelKind, str] = {}
 _PER_LABEL = 150
 """Records of each label a classifier is trained on: more costs encoding time and adds little."""
 _CHARACTERS = 2000
@@ -67,6 +69,8 @@ class Labelling:
         self._settings = settings
         self._encoder = encoder
         self._loaded: dict[LabelKind, DistilledClassifier | None] = {}
+        self.distilled: list[DistilReport] = []
+        """What the last run trained on a model's labels."""
 
     @property
     def one_intent(self) -> bool:
@@ -92,24 +96,33 @@ class Labelling:
             self._loaded["group"] = self._load("group")
         return self._loaded["group"]
 
-    def run(self, ledger: Ledger, progress: Progress) -> dict[str, StageReport]:
+    def run(
+        self, ledger: Ledger, progress: Progress, *, taught: Mapping[LabelKind, str] = _NOBODY
+    ) -> dict[str, StageReport]:
         """Train what can be trained, then label what names no intent or group.
 
         Args:
             ledger: Where records and labels are.
             progress: Called as labels are made.
+            taught: Versions of a model's labels: trained on like the records', and left standing.
 
         Returns:
             A report for ``train`` and one for ``label``.
         """
         started = time.perf_counter()
-        trained = [self._train(ledger, kind, progress) for kind in ("intent", "group")]
+        self.distilled = []
+        trained = [
+            self._train(ledger, kind, taught.get(kind), progress) for kind in ("intent", "group")
+        ]
         training = StageReport(
             done=sum(t is True for t in trained),
             skipped=sum(t is False for t in trained),
             seconds=time.perf_counter() - started,
         )
-        reports = [self._label_intents(ledger, progress), self._label_groups(ledger, progress)]
+        reports = [
+            self._label_intents(ledger, taught.get("intent"), progress),
+            self._label_groups(ledger, taught.get("group"), progress),
+        ]
         return {
             "train": training,
             "label": StageReport(
@@ -119,16 +132,16 @@ class Labelling:
             ),
         }
 
-    def _label_intents(self, ledger: Ledger, progress: Progress) -> StageReport:
+    def _label_intents(self, ledger: Ledger, taught: str | None, progress: Progress) -> StageReport:
         classifier = self.intent_classifier()
         if classifier is None:
             return StageReport()
         labeller = Labeller(
             lambda s: classifier.classify([_asked(x) for x in s]), classifier.version
         )
-        return label(ledger, "intent", labeller, progress)
+        return label(ledger, "intent", labeller, progress, standing=taught)
 
-    def _label_groups(self, ledger: Ledger, progress: Progress) -> StageReport:
+    def _label_groups(self, ledger: Ledger, taught: str | None, progress: Progress) -> StageReport:
         known = ledger.people_groups()
         classifier = self.group_classifier()
 
@@ -144,27 +157,64 @@ class Labelling:
         if classifier is None and not known:
             return StageReport()
         version = _digest([classifier.version if classifier else "", sorted(known.items())])
-        return label(ledger, "group", Labeller(classify, version), progress)
+        return label(ledger, "group", Labeller(classify, version), progress, standing=taught)
 
-    def _train(self, ledger: Ledger, kind: LabelKind, progress: Progress) -> bool | None:
-        """Train a classifier on what records name; None where nothing has changed since."""
-        sample = _sample(ledger, kind, self._settings, encoder=self._encoder().name)
+    def _train(
+        self, ledger: Ledger, kind: LabelKind, taught: str | None, progress: Progress
+    ) -> bool | None:
+        """Train a classifier on what records (and a model) name; None where nothing has changed."""
+        sample = _sample(ledger, kind, taught, self._settings, encoder=self._encoder().name)
         if self._last(kind) == sample.fingerprint:
             return None
         if len({r.label for r in sample.records}) < 2:
             self._drop(kind)
             return None
         progress(f"train {kind}", 0, len(sample.records))
-        trained, report = (
-            self._train_intents(sample) if kind == "intent" else self._train_groups(sample)
-        )
-        self._drop(kind)
+        if taught is not None:
+            trained, report = self._distil(ledger, kind, taught, sample)
+        else:
+            trained, report = (
+                self._train_intents(sample) if kind == "intent" else self._train_groups(sample)
+            )
+            self._drop(kind)
         if trained is not None:
             save_classifier(trained, self._folder / kind)
         self._remember(kind, sample.fingerprint, report)
         self._loaded.pop(kind, None)
         progress(f"train {kind}", len(sample.records), len(sample.records))
         return trained is not None
+
+    def _distil(
+        self, ledger: Ledger, kind: LabelKind, taught: str, sample: _Sample
+    ) -> tuple[DistilledClassifier | None, Mapping[str, Any]]:
+        """Learn from a model's labels; what is in service stays where it is no worse."""
+        records, labels = sample.records, [r.label for r in sample.records]
+        people = [r.person or _digest(r.texts) for r in records]
+        remaining = sum(len(page) for page in ledger.to_label(kind, taught))
+        if kind == "intent":
+            came = distil_intents(
+                [r.texts[0][:_CHARACTERS] for r in records],
+                labels,
+                people,
+                self._settings.intents,
+                self._encoder(),
+                in_service=self.intent_classifier(),
+                min_confidence=self._settings.min_confidence,
+                remaining=remaining,
+            )
+        else:
+            came = distil_groups(
+                [_all_said(r.texts) for r in records],
+                labels,
+                people,
+                self._encoder(),
+                in_service=self.group_classifier(),
+                strata=[r.intent or "" for r in records],
+                min_confidence=self._settings.min_group_confidence,
+                remaining=remaining,
+            )
+        self.distilled.append(came.report)
+        return came.new, came.report.model_dump(mode="json")
 
     def _train_intents(
         self, sample: _Sample
@@ -220,11 +270,13 @@ class Labelling:
         write_whole(self._folder / f"{kind}.json", content.encode())
 
 
-def _sample(ledger: Ledger, kind: LabelKind, settings: Settings, *, encoder: str) -> _Sample:
+def _sample(
+    ledger: Ledger, kind: LabelKind, taught: str | None, settings: Settings, *, encoder: str
+) -> _Sample:
     """A bounded, deterministic sample of the records that name a label."""
     wanted = set(settings.groups) if kind == "group" else set[str]()
     best: dict[str, list[tuple[str, LabelledText]]] = {}
-    for record in ledger.labelled_texts(kind):
+    for record in ledger.labelled_texts(kind, *([taught] if taught else [])):
         if not record.texts or (wanted and record.label not in wanted):
             continue
         rows = best.setdefault(record.label, [])

@@ -11,18 +11,14 @@ import itertools
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-
 from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
-from gpa_agent.learning.labelling import Labelling
-from gpa_agent.learning.observing import Observed, groups_to_compare, observe
+from gpa_agent.learning.finding import Finder, Found, Seen
 from gpa_agent.learning.publishing import changes, only_live, settle
 from gpa_agent.learning.report import (
     BadLineModel,
@@ -31,16 +27,12 @@ from gpa_agent.learning.report import (
     StageReport,
     Untested,
 )
-from gpa_agent.learning.stages import Progress, explain_preferences, judge, measure
+from gpa_agent.learning.stages import Progress
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import AspectRow, ContrastRow, RunRow
-from gpa_agent.rubrics.contrast import ContrastConfig
-from gpa_agent.rubrics.gate import GateConfig
 from gpa_agent.rubrics.records import Contrast, ContrastModel, Rubric
-from gpa_agent.rubrics.traits import catalogue
-from gpa_agent.rubrics.weighing import Weighed, plan_contrasts, weigh
+from gpa_agent.rubrics.weighing import Weighed
 from gpa_agent.settings import Settings
-from gpa_agent.understanding.protocols import SatisfactionReader
 
 _CHUNK = 500
 _KEPT_BAD_LINES = 100
@@ -140,8 +132,7 @@ def learn(
     ledger: Ledger,
     settings: Settings,
     *,
-    reader: SatisfactionReader,
-    labelling: Labelling,
+    finder: Finder,
     progress: Progress,
     republish: str | None = None,
 ) -> Learned:
@@ -150,61 +141,29 @@ def learn(
     Args:
         ledger: The only truth; stages read what lacks their result.
         settings: What to compare, thresholds, how to publish.
-        reader: Judges turns from the user's next utterance.
-        labelling: Labels intents and groups.
+        finder: The engine that finds differences and weighs them.
         progress: Called as stages advance.
         republish: Where given, rubrics whose figures have changed are published anew for this
             reason, not only those whose guidance has.
     """
     started, began = time.perf_counter(), datetime.now(UTC)
-    stages = labelling.run(ledger, progress)
-    stages["judge"] = judge(ledger, reader, progress)
-    stages["explain"] = explain_preferences(ledger, progress)
-    stages["measure"] = measure(ledger, progress)
-    observed = observe(ledger, one_intent=labelling.one_intent)
+    found = finder.find(ledger, settings, progress)
     clock = time.perf_counter()
-    weighed = weigh_observed(observed, settings, progress)
-    stages["contrast"] = StageReport(
-        done=len(weighed.results) - len(_untested(weighed)),
-        skipped=len(_untested(weighed)),
-        seconds=time.perf_counter() - clock,
+    rubrics = _publish(ledger, found.weighed, settings, republish)
+    published = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
+    report = _report(rubrics, found, settings).model_copy(
+        update={
+            "stages": {**found.stages, "publish": published},
+            "engine": finder.name,
+            "seconds": time.perf_counter() - started,
+        }
     )
-    clock = time.perf_counter()
-    rubrics = _publish(ledger, weighed, settings, republish)
-    stages["publish"] = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
-    report = _report(rubrics, weighed, observed, stages, settings)
-    report = report.model_copy(update={"seconds": time.perf_counter() - started})
-    _store_run(ledger, report, weighed, settings, began)
-    return Learned(report, weighed)
-
-
-def weigh_observed(observed: Observed, settings: Settings, progress: Progress) -> Weighed:
-    """Weigh a run's observations as the settings ask."""
-    groups = groups_to_compare(settings.groups, observed.people_of, min_people=settings.min_people)
-    contrasts = plan_contrasts(groups, [Contrast(c.group, c.other) for c in settings.contrasts])
-    return weigh(
-        observed.observations,
-        catalogue(),
-        contrasts,
-        contrast_config=ContrastConfig(
-            min_people=settings.min_people,
-            min_turns=settings.min_turns,
-            permutations=settings.permutations,
-            bootstrap=settings.bootstrap,
-            seed=settings.seed,
-        ),
-        gate_config=GateConfig(
-            max_q=settings.max_q,
-            rating_threshold=settings.rating_threshold,
-            min_people=settings.min_people,
-            min_turns=settings.min_turns,
-        ),
-        progress=lambda done, total: progress("contrast", done, total),
-    )
+    _store_run(ledger, report, found.weighed, settings, began)
+    return Learned(report, found.weighed)
 
 
 def learn_null(
-    ledger: Ledger, settings: Settings, *, one_intent: bool, times: int, progress: Progress
+    ledger: Ledger, settings: Settings, *, finder: Finder, times: int, progress: Progress
 ) -> list[int]:
     """How many aspects would be live if people's groups were dealt at random.
 
@@ -214,36 +173,15 @@ def learn_null(
     Args:
         ledger: The ledger, learned from before.
         settings: As for learning.
-        one_intent: As for `observe`.
+        finder: As for learning.
         times: How often groups are dealt anew.
         progress: Called as rounds are done.
 
     Returns:
         The number of aspects that would be live in each round.
     """
-    observed = observe(ledger, one_intent=one_intent)
-    counts: list[int] = []
-    for i in range(times):
-        shuffled = _deal_groups(observed, np.random.default_rng([settings.seed, i]))
-        weighed = weigh_observed(shuffled, settings, lambda *_: None)
-        counts.append(sum(a.status == "approved" for r in weighed.rubrics for a in r.aspects))
-        progress("null", i + 1, times)
-    return counts
-
-
-def _deal_groups(observed: Observed, rng: np.random.Generator) -> Observed:
-    """Deal groups anew among people; a person of two groups keeps two."""
-    observations = observed.observations
-    cells = sorted(
-        {(int(p), g or "") for p, g in zip(observations.person, observations.group, strict=True)}
-    )
-    dealt = rng.permutation(np.array([g for _, g in cells], dtype=object))
-    new = dict(zip(cells, dealt, strict=True))
-    groups = tuple(
-        new[int(p), g or ""] or None
-        for p, g in zip(observations.person, observations.group, strict=True)
-    )
-    return observed._replace(observations=replace(observations, group=groups))
+    rounds = finder.shuffled(ledger, settings, times, progress)
+    return [sum(a.status == "approved" for r in w.rubrics for a in r.aspects) for w in rounds]
 
 
 def _publish(
@@ -288,24 +226,35 @@ def _untested(weighed: Weighed) -> list[Untested]:
     ]
 
 
-def _report(
-    rubrics: list[Rubric],
-    weighed: Weighed,
-    observed: Observed,
-    stages: dict[str, StageReport],
-    settings: Settings,
-) -> LearnReport:
+def _report(rubrics: list[Rubric], found: Found, settings: Settings) -> LearnReport:
     aspects = [a for r in rubrics for a in r.aspects]
     notable = sum(a.evidence is not None for a in aspects)
+    weighed, seen = found.weighed, found.seen
+    return LearnReport(
+        rubrics=rubrics,
+        tested=weighed.tested,
+        candidates=sum(a.status == "candidate" for a in aspects),
+        rejected=max(0, weighed.tested - notable),
+        untested=_untested(weighed),
+        calls=found.model.calls if found.model else 0,
+        model=found.model,
+        distilled=list(found.distilled),
+        people=seen.people,
+        anonymous=seen.anonymous,
+        notes=[*found.notes, *_notes(seen, weighed, settings)],
+    )
+
+
+def _notes(seen: Seen, weighed: Weighed, settings: Settings) -> list[str]:
     notes: list[str] = []
-    if not len(observed.observations):
+    if not seen.rows:
         notes.append(
             "No judged answer: nothing to learn from. Users' next utterances, explicit judgments "
             "or preference pairs are what satisfaction is read from."
         )
-    missing = sorted(set(settings.groups) - observed.people_of.keys())
+    missing = sorted(set(settings.groups) - seen.people_of.keys())
     if missing:
-        known = ", ".join(sorted(observed.people_of)) or "none"
+        known = ", ".join(sorted(seen.people_of)) or "none"
         notes.append(
             f"No judged answer of group {', '.join(map(repr, missing))}; "
             f"groups with judged answers: {known}."
@@ -314,22 +263,12 @@ def _report(
         notes.append(
             f"No group has {settings.min_people} people with judged answers: nothing to compare."
         )
-    if observed.anonymous:
+    if seen.anonymous:
         notes.append(
-            f"{observed.anonymous} judged answers carry no user id: each of their conversations "
+            f"{seen.anonymous} judged answers carry no user id: each of their conversations "
             "counts as one person, which overstates how many people there are if users come back."
         )
-    return LearnReport(
-        rubrics=rubrics,
-        tested=weighed.tested,
-        candidates=sum(a.status == "candidate" for a in aspects),
-        rejected=max(0, weighed.tested - notable),
-        untested=_untested(weighed),
-        stages=stages,
-        people=observed.people,
-        anonymous=observed.anonymous,
-        notes=notes,
-    )
+    return notes
 
 
 def _store_run(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from gpa_agent.learning.distilling import DistilReport
 from gpa_agent.rubrics.records import ContrastModel, Rubric
 
 
@@ -61,6 +64,45 @@ class IngestReport(BaseModel):
     seconds: float = 0.0
 
 
+class ModelReport(BaseModel):
+    """What was asked of a chat model in a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    """The model's name, without any key."""
+    runner: str = "asyncio"
+    """What ran the calls: ``asyncio``, ``daft`` or ``daft-ray``."""
+    calls: int = 0
+    """Calls that were made and paid for in this run, repairs included."""
+    cached: int = 0
+    """Questions whose answer the ledger held already: nothing was paid."""
+    repaired: int = 0
+    """Answers that could not be read at first, and could after the one repair call."""
+    malformed: int = 0
+    """Questions left unknown: the answer could not be read, not even repaired."""
+    refused: int = 0
+    """Questions left unknown: the model or its provider would not answer."""
+    failed: int = 0
+    """Questions given up after every retry; the next run asks them again."""
+    retried: int = 0
+    """Attempts that failed and were made again."""
+    rate_limited: int = 0
+    """Attempts the provider put off (429)."""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    """Input tokens that the provider's prompt cache served."""
+    output_tokens: int = 0
+    cost: float | None = None
+    """US dollars; None where no price is known."""
+    estimate: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """What was expected before the first call: calls, input_tokens, output_tokens, cost."""
+    by_prompt: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
+    """The same figures by prompt."""
+    unfounded: int = 0
+    """Attributions that the embeddings did not bear out: dropped."""
+
+
 class LearnReport(BaseModel):
     """What a run of learning found."""
 
@@ -79,6 +121,10 @@ class LearnReport(BaseModel):
     stages: dict[str, StageReport] = Field(default_factory=dict[str, StageReport])
     calls: int = 0
     """Calls of a chat model; 0 for the embedded engine."""
+    model: ModelReport | None = None
+    """What was asked of the model; None for the embedded engine."""
+    distilled: list[DistilReport] = Field(default_factory=list[DistilReport])
+    """Local classifiers trained on the model's labels, and whether they were kept."""
     seconds: float = 0.0
     engine: str = "embedded"
     encoder: str = ""

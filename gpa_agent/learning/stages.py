@@ -54,10 +54,20 @@ def as_judged(turn: PendingTurn) -> JudgedTurn:
     return JudgedTurn(turn.user, turn.assistant, turn.reply, turn.earlier, turn.last)
 
 
-def judge(ledger: Ledger, reader: SatisfactionReader, progress: Progress) -> StageReport:
-    """Judge every answered turn that a later utterance can speak for."""
+def judge(
+    ledger: Ledger, reader: SatisfactionReader, progress: Progress, *, standing: str | None = None
+) -> StageReport:
+    """Judge every answered turn that a later utterance can speak for.
+
+    Args:
+        ledger: Where they are.
+        reader: Who judges.
+        progress: Called as judgments are made.
+        standing: Version of somebody else's judgments that stand.
+    """
     started, done, abstained = time.perf_counter(), 0, 0
-    for batch in ledger.turns_to_judge(reader.version, batch=_BATCH):
+    versions = [reader.version, *([standing] if standing else [])]
+    for batch in ledger.turns_to_judge(*versions, batch=_BATCH):
         verdicts = reader.judge([as_judged(t) for t in batch])
         ledger.add_judgments(
             [
@@ -73,10 +83,26 @@ def judge(ledger: Ledger, reader: SatisfactionReader, progress: Progress) -> Sta
     return StageReport(done=done, skipped=abstained, seconds=time.perf_counter() - started)
 
 
-def label(ledger: Ledger, kind: LabelKind, labeller: Labeller, progress: Progress) -> StageReport:
-    """Label every conversation and pair whose record names no intent (or group)."""
+def label(
+    ledger: Ledger,
+    kind: LabelKind,
+    labeller: Labeller,
+    progress: Progress,
+    *,
+    standing: str | None = None,
+) -> StageReport:
+    """Label every conversation and pair whose record names no intent (or group).
+
+    Args:
+        ledger: Where they are.
+        kind: ``intent`` or ``group``.
+        labeller: Who labels.
+        progress: Called as labels are made.
+        standing: Version of somebody else's labels that stand.
+    """
     started, done, unknown = time.perf_counter(), 0, 0
-    for batch in ledger.to_label(kind, labeller.version, batch=_BATCH):
+    versions = [labeller.version, *([standing] if standing else [])]
+    for batch in ledger.to_label(kind, *versions, batch=_BATCH):
         labels = labeller.classify(batch)
         ledger.add_labels(
             [

@@ -1,0 +1,214 @@
+"""From explained turns to cases: who speaks for which side, and who finds or tests.
+
+People are dealt once and for all to the part that claims are found on or to the part they are
+tested on, by a hash of the conversation they were first seen in: no key, no order of the log
+and no later conversation changes it, so that learning goes on where it stopped. Of a group in
+an intent at most so many turns are looked at, those with the smallest hashes: memory and cost
+stay bounded however long the log (the paper's rubrics settle at about 1,000 conversations).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpa_agent.conversations.records import GENERAL_INTENT, Judgment
+from gpa_agent.learning.finding import Seen
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import HeardRow, turn_input
+from gpa_agent.rubrics.fold import Voiced
+from gpa_agent.rubrics.records import EVERYBODY_ELSE, Contrast
+
+_FINDING = 1000
+"""Turns of a group and intent that claims are found on, at most."""
+_TESTING = 4000
+"""Turns of a group and intent that claims are tested on, at most."""
+
+
+class Turn(NamedTuple):
+    """A judged turn that was explained.
+
+    Attributes:
+        input_id: ``t:<conversation>:<idx>``.
+        person: Keyed hash, or the conversation where nobody is named.
+        group: The person's group in this turn, where known.
+        voiced: The preference; None where the turn voiced nothing.
+    """
+
+    input_id: str
+    person: str
+    group: str | None
+    voiced: Voiced | None
+
+
+@dataclass(kw_only=True)
+class Heard:
+    """Explained turns by intent, each list in an order that only content decides."""
+
+    finding: dict[str, list[Turn]] = field(default_factory=dict[str, list[Turn]])
+    """What claims are found on; turns that voiced something."""
+    testing: dict[str, list[Turn]] = field(default_factory=dict[str, list[Turn]])
+    """What claims are tested on, turns that voiced nothing included."""
+    seen: Seen
+
+    def intents(self) -> tuple[str, ...]:
+        """The intents that occur, sorted."""
+        return tuple(sorted(self.finding.keys() | self.testing.keys()))
+
+
+def hear(ledger: Ledger, source: str, *, one_intent: bool, share: float) -> Heard:
+    """Read what a model explained.
+
+    Args:
+        ledger: Its ``explain`` stage done.
+        source: The explanations' source.
+        one_intent: Whether turns that name no intent belong to the one intent ``general``.
+        share: Share of people that claims are found on, in (0, 1).
+    """
+    finders = _finders(ledger.earliest_conversations(), share)
+    kept: dict[tuple[str, str | None, bool], _Smallest] = {}
+    people: set[str] = set()
+    cells: set[tuple[str, str]] = set()
+    rows = anonymous = 0
+    for row in ledger.heard(source):
+        person = row.person or f"turn:{row.conversation}"
+        people.add(person)
+        rows += 1
+        anonymous += row.person is None
+        if row.group is not None:
+            cells.add((person, row.group))
+        intent = row.intent or (GENERAL_INTENT if one_intent else None)
+        finds = finders.get(person) if row.person else _is_finder(row.conversation, share)
+        if intent is None or (finds and row.preference is None):
+            continue
+        cell = kept.setdefault(
+            (intent, row.group, bool(finds)), _Smallest(_FINDING if finds else _TESTING)
+        )
+        cell.add(_turn(row, person))
+    seen = Seen(rows, len(people), anonymous, dict(Counter(g for _, g in cells)))
+    heard = Heard(seen=seen)
+    for (intent, _, finds), smallest in kept.items():
+        part = heard.finding if finds else heard.testing
+        part.setdefault(intent, []).extend(smallest.turns())
+    for part in (heard.finding, heard.testing):
+        for turns in part.values():
+            turns.sort(key=lambda t: _hash(t.input_id))
+    return heard
+
+
+def _turn(row: HeardRow, person: str) -> Turn:
+    voiced = None
+    if row.preference is not None:
+        voiced = Voiced(
+            id=row.preference,
+            person=person,
+            pleased=row.judgment is Judgment.SAT,
+            expectation=row.expectation or "",
+            reason=row.reason or "",
+        )
+    return Turn(turn_input(row.conversation, row.idx), person, row.group, voiced)
+
+
+def _finders(earliest: Mapping[str, str], share: float) -> dict[str, bool]:
+    return {person: _is_finder(conversation, share) for person, conversation in earliest.items()}
+
+
+def _is_finder(conversation: str, share: float) -> bool:
+    return int.from_bytes(_hash(f"part:{conversation}")[:8]) < share * 2**64
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+class _Smallest:
+    """The turns with the smallest hashes, at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._heap: list[tuple[int, str, Turn]] = []
+
+    def add(self, turn: Turn) -> None:
+        entry = (-int.from_bytes(_hash(turn.input_id)[:8]), turn.input_id, turn)
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        elif entry[0] > self._heap[0][0]:
+            heapq.heapreplace(self._heap, entry)
+
+    def turns(self) -> list[Turn]:
+        return [turn for _, _, turn in self._heap]
+
+
+class Sided(NamedTuple):
+    """One contrast of one intent: its turns, sides told apart.
+
+    Attributes:
+        intent: The intent.
+        contrast: The contrast.
+        first: Finding turns of the first-named side.
+        other: Finding turns of the other side.
+        testing: Testing turns of both sides.
+        on_first: (testing,) whether a testing turn is of the first-named side.
+    """
+
+    intent: str
+    contrast: Contrast
+    first: tuple[Voiced, ...]
+    other: tuple[Voiced, ...]
+    testing: tuple[Turn, ...]
+    on_first: NDArray[np.bool_]
+
+
+def sided(heard: Heard, contrasts: Sequence[Contrast]) -> Iterator[Sided]:
+    """Every contrast in every intent."""
+    for intent in heard.intents():
+        for contrast in contrasts:
+            finding = [t for t in heard.finding.get(intent, ()) if t.voiced is not None]
+            testing = tuple(t for t in heard.testing.get(intent, ()) if _stands(t.group, contrast))
+            yield Sided(
+                intent,
+                contrast,
+                tuple(t.voiced for t in finding if t.voiced and t.group == contrast.group),
+                tuple(
+                    t.voiced
+                    for t in finding
+                    if t.voiced and t.group != contrast.group and _stands(t.group, contrast)
+                ),
+                testing,
+                np.array([t.group == contrast.group for t in testing], dtype=bool),
+            )
+
+
+def _stands(group: str | None, contrast: Contrast) -> bool:
+    return contrast.other == EVERYBODY_ELSE or group in contrast
+
+
+def deal_groups(heard: Heard, rng: np.random.Generator) -> Heard:
+    """Deal groups anew among people; a person of two groups keeps two."""
+    parts = (heard.finding, heard.testing)
+    cells = {(t.person, t.group or "") for p in parts for ts in p.values() for t in ts}
+    # People in the order of their turns, which content decides: their hashes differ by workspace.
+    first_seen: dict[tuple[str, str], bytes] = {}
+    for part in parts:
+        for turns in part.values():
+            for t in turns:
+                cell = (t.person, t.group or "")
+                first_seen[cell] = min(first_seen.get(cell, b"\xff" * 32), _hash(t.input_id))
+    ordered = sorted(cells, key=lambda c: (first_seen[c], c[1]))
+    dealt = rng.permutation(np.array([g for _, g in ordered], dtype=object))
+    new = dict(zip(ordered, dealt, strict=True))
+
+    def dealt_part(part: dict[str, list[Turn]]) -> dict[str, list[Turn]]:
+        return {
+            intent: [t._replace(group=new[t.person, t.group or ""] or None) for t in turns]
+            for intent, turns in part.items()
+        }
+
+    return replace(heard, finding=dealt_part(heard.finding), testing=dealt_part(heard.testing))

@@ -1,0 +1,355 @@
+"""The model engine: a language model judges, labels, explains and contrasts; evidence decides.
+
+Algorithm 1 of Group Preference Alignment over the ledger: satisfaction, intent and group of
+what lacks them (lines 3-7), why each judged turn pleased or not (8-13), the fold per intent
+(14-30). Then, beyond the paper, the claims it ends in are tested on people they were not found
+on (`rubrics.claims`, `rubrics.claim_evidence`). Every question goes through the call ledger, so
+a run that was stopped goes on where it was and pays for no call twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpa_agent.calls.engine import Engine, Flow
+from gpa_agent.embedding import HashingEncoder, TextEncoder
+from gpa_agent.learning.cases import Heard, Sided, deal_groups, hear, sided
+from gpa_agent.learning.distilling import DistilReport
+from gpa_agent.learning.embedded import contrast_config, contrasts_of, gate_config
+from gpa_agent.learning.finding import Found
+from gpa_agent.learning.kept_claims import KeptClaims, hearing_of, keep_claims
+from gpa_agent.learning.labelling import Labelling
+from gpa_agent.learning.model_labels import LabelSink, Versions, label_asks, versions_of
+from gpa_agent.learning.model_preferences import explain_with_model, preference_source
+from gpa_agent.learning.report import ModelReport, StageReport
+from gpa_agent.learning.spending import Opened
+from gpa_agent.learning.stages import Progress, judge
+from gpa_agent.learning.teaching import Budgeted, Sure, kept_reader, teach_satisfaction
+from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.rows import LabelKind
+from gpa_agent.prompts import AspectItem
+from gpa_agent.rubrics.claim_evidence import weigh_claims
+from gpa_agent.rubrics.claims import Case, Claimed, claim
+from gpa_agent.rubrics.fold import FoldConfig, Voiced
+from gpa_agent.rubrics.merging import merge_near_duplicates
+from gpa_agent.rubrics.records import Contrast
+from gpa_agent.rubrics.weighing import Weighed
+from gpa_agent.settings import Settings
+from gpa_agent.understanding.protocols import SatisfactionReader
+
+R = TypeVar("R")
+
+UNRELATED = 0.1
+"""Cosine below which a preference cannot voice a claim, whatever the model says: MiniLM puts
+unrelated sentences about answers at 0.1 to 0.2 and paraphrases above 0.4."""
+
+
+class Contrasted(NamedTuple):
+    """One contrast of one intent with what the model claimed.
+
+    Attributes:
+        sided: Its turns.
+        claimed: The claims, and who voices them.
+        unfounded: Attributions that the embeddings did not bear out.
+    """
+
+    sided: Sided
+    claimed: Claimed
+    unfounded: int
+
+
+class Modelled:
+    """Finds differences by asking a language model.
+
+    Args:
+        model: The model's name, as reports and versions carry it.
+        opened: What runs the questions, and what it may spend.
+        folder: The workspace's trained models.
+        labelling: Labels intents and groups where no question is asked about them.
+        reader: Gives the local reader of satisfaction.
+        encoder: Gives the sentence encoder.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        opened: Opened,
+        folder: Path,
+        labelling: Labelling,
+        reader: Callable[[], SatisfactionReader],
+        encoder: Callable[[], TextEncoder],
+    ) -> None:
+        self._model = model
+        self._opened = opened
+        self._folder = folder
+        self._labelling = labelling
+        self._reader = reader
+        self._encoder = encoder
+        self._distilled: list[DistilReport] = []
+
+    @property
+    def name(self) -> str:
+        """As reports name it."""
+        return f"model {self._model}"
+
+    def find(self, ledger: Ledger, settings: Settings, progress: Progress) -> Found:
+        """Run every stage over what the ledger holds."""
+        source = preference_source(self._model)
+        versions = versions_of(self._model, settings)
+        with self._opened.engine() as engine:
+            stages = {"judge": self._label(ledger, settings, versions, engine, progress)}
+            # Local classifiers are trained while the model explains: both take their time, one
+            # computing and the other waiting. Under a budget what is to be explained depends on
+            # them, so they come first.
+            if self._opened.spend.label_budget is not None:
+                stages |= self._teach(ledger, versions, progress)
+                stages["explain"] = explain_with_model(ledger, engine, source, progress)
+            else:
+                with ThreadPoolExecutor(1, "gpa-teaching") as beside:
+                    taught = beside.submit(self._teach, ledger, versions, progress)
+                    stages["explain"] = explain_with_model(ledger, engine, source, progress)
+                    stages |= taught.result()
+            clock = time.perf_counter()
+            heard = self._hear(ledger, settings)
+            contrasts = contrasts_of(settings, heard.seen.people_of)
+            contrasted = self._contrast(heard, contrasts, settings, engine, progress)
+            self._keep(ledger, contrasted)
+            runner = engine.name
+        weighed = _weigh(contrasted, contrasts, settings)
+        untested = sum(r.untested is not None for r in weighed.results)
+        stages["contrast"] = StageReport(
+            done=len(weighed.results) - untested,
+            skipped=untested,
+            seconds=time.perf_counter() - clock,
+        )
+        unfounded = sum(c.unfounded for c in contrasted)
+        return Found(
+            weighed,
+            heard.seen,
+            stages,
+            model=self._report(runner, unfounded),
+            distilled=tuple(self._distilled),
+        )
+
+    def shuffled(
+        self, ledger: Ledger, settings: Settings, times: int, progress: Progress
+    ) -> list[Weighed]:
+        """Contrast again, claims and all, with people dealt to the groups at random."""
+        heard = self._hear(ledger, settings)
+        contrasts = contrasts_of(settings, heard.seen.people_of)
+        rounds: list[Weighed] = []
+        with self._opened.engine() as engine:
+            for i in range(times):
+                dealt = deal_groups(heard, np.random.default_rng([settings.seed, i]))
+                found = self._contrast(dealt, contrasts, settings, engine, lambda *_: None)
+                rounds.append(_weigh(found, contrasts, settings))
+                progress("null", i + 1, times)
+        return rounds
+
+    def _label(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        versions: Versions,
+        engine: Engine,
+        progress: Progress,
+    ) -> StageReport:
+        """Satisfaction, intents and groups: one stream of questions, so that none waits."""
+        clock = time.perf_counter()
+        budget = self._opened.spend.label_budget
+        sampled = None if budget is None else Budgeted(ledger, budget)
+        sink = LabelSink(ledger, settings, versions, source=self._model)
+        for answered in engine.map(label_asks(ledger, settings, versions, sampled=sampled)):
+            sink.add(answered)
+            progress("judge", sum(sink.done.values()), None)
+        sink.flush()
+        return StageReport(
+            done=sum(sink.done.values()),
+            skipped=sum(sink.unknown.values()),
+            seconds=time.perf_counter() - clock,
+        )
+
+    def _teach(
+        self, ledger: Ledger, versions: Versions, progress: Progress
+    ) -> dict[str, StageReport]:
+        """Train local classifiers on the model's labels, and let them label what is left."""
+        clock = time.perf_counter()
+        remaining = sum(len(page) for page in ledger.turns_to_judge(versions.satisfaction))
+        satisfaction = teach_satisfaction(
+            ledger,
+            self._folder,
+            versions.satisfaction,
+            encoder=self._encoder(),
+            in_service=self._reader,
+            remaining=remaining,
+        )
+        stages: dict[str, StageReport] = {}
+        if remaining:
+            local = kept_reader(self._folder, self._encoder()) or self._reader()
+            stages["judge locally"] = judge(
+                ledger, Sure(local), progress, standing=versions.satisfaction
+            )
+        taught: dict[LabelKind, str] = {"intent": versions.intent, "group": versions.group}
+        labelled = self._labelling.run(ledger, progress, taught=taught)
+        self._distilled = [*filter(None, [satisfaction]), *self._labelling.distilled]
+        trained = labelled["train"].done + (satisfaction is not None and satisfaction.trained)
+        stages["train"] = StageReport(
+            done=trained,
+            skipped=labelled["train"].skipped,
+            seconds=time.perf_counter() - clock - labelled["label"].seconds,
+        )
+        return {**stages, "label": labelled["label"]}
+
+    def _hear(self, ledger: Ledger, settings: Settings) -> Heard:
+        return hear(
+            ledger,
+            preference_source(self._model),
+            one_intent=self._labelling.one_intent,
+            share=settings.discovery,
+        )
+
+    def _contrast(
+        self,
+        heard: Heard,
+        contrasts: Sequence[Contrast],
+        settings: Settings,
+        engine: Engine,
+        progress: Progress,
+    ) -> list[Contrasted]:
+        """The fold of every intent and contrast, side by side, and who voices what came of it."""
+        parts = list(sided(heard, contrasts))
+        config = fold_config(settings)
+        cases = [self._case(part) for part in parts]
+        done = 0
+
+        def finished() -> None:
+            nonlocal done
+            done += 1
+            progress("contrast", done, len(cases))
+
+        flows = [_telling(claim(case, config), finished) for case in cases]
+        claimed = engine.drive(flows)
+        return [
+            self._checked(part, case, found)
+            for part, case, found in zip(parts, cases, claimed, strict=True)
+        ]
+
+    def _case(self, part: Sided) -> Case:
+        return Case(
+            intent=part.intent,
+            contrast=part.contrast,
+            first=tuple(self._merged(part.first)),
+            other=tuple(self._merged(part.other)),
+            heard=tuple(t.voiced for t in part.testing if t.voiced is not None),
+        )
+
+    def _merged(self, voiced: Sequence[Voiced]) -> list[Voiced]:
+        """Near-duplicates as one, with their number: shorter folds, nothing lost."""
+        if len(voiced) < 2:
+            return list(voiced)
+        return merge_near_duplicates(voiced, self._vectors([_text(v) for v in voiced]))
+
+    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(texts, dim) unit rows; each different text is encoded once."""
+        places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        return self._encoder().encode(list(places))[[places[t] for t in texts]]
+
+    def _checked(self, part: Sided, case: Case, claimed: Claimed) -> Contrasted:
+        """Drop attributions between texts that have nothing to do with each other."""
+        at = np.argwhere(claimed.wishes != 0)
+        if not len(at) or self._encoder().name == HashingEncoder.name:
+            # Hashed words cannot tell a paraphrase from something unrelated.
+            return Contrasted(part, claimed, 0)
+        said = self._vectors([case.heard[i].expectation for i, _ in at])
+        wished = self._vectors([_side(claimed.claims[k], claimed.wishes[i, k]) for i, k in at])
+        unrelated = (said * wished).sum(axis=1) < UNRELATED
+        wishes = claimed.wishes.copy()
+        wishes[tuple(at[unrelated].T)] = 0
+        kept = Claimed(
+            claims=claimed.claims,
+            wishes=wishes,
+            problems=claimed.problems,
+            rounds=claimed.rounds,
+            failed=claimed.failed,
+        )
+        return Contrasted(part, kept, int(unrelated.sum()))
+
+    def _keep(self, ledger: Ledger, contrasted: Sequence[Contrasted]) -> None:
+        """Keep claims and attributions, so that they can be weighed again without a call."""
+        keep_claims(
+            ledger,
+            preference_source(self._model),
+            [
+                KeptClaims(
+                    intent=c.sided.intent,
+                    group=c.sided.contrast.group,
+                    other=c.sided.contrast.other,
+                    claims=c.claimed.claims,
+                    problems=c.claimed.problems,
+                    voices=_rows(c),
+                )
+                for c in contrasted
+                if c.claimed.claims
+            ],
+        )
+
+    def _report(self, runner: str, unfounded: int) -> ModelReport:
+        return ModelReport(
+            model=self._model,
+            runner=runner,
+            unfounded=unfounded,
+            **self._opened.counts.model_dump(),
+        )
+
+
+def fold_config(settings: Settings) -> FoldConfig:
+    """How the settings want the fold."""
+    return FoldConfig(
+        minibatch_size=settings.minibatch_size,
+        pairing=settings.pairing,
+        shape=settings.fold,
+        order=settings.seed,
+    )
+
+
+def _weigh(
+    contrasted: Sequence[Contrasted], contrasts: Sequence[Contrast], settings: Settings
+) -> Weighed:
+    hearings = [
+        hearing_of(c.sided, c.claimed.claims, c.claimed.problems, _rows(c)) for c in contrasted
+    ]
+    return weigh_claims(
+        hearings,
+        contrasts,
+        contrast_config=contrast_config(settings),
+        gate_config=gate_config(settings),
+    )
+
+
+def _rows(contrasted: Contrasted) -> dict[str, NDArray[np.int8]]:
+    """What each testing turn that voiced something says of each claim, by input id."""
+    voiced = [t.input_id for t in contrasted.sided.testing if t.voiced is not None]
+    return dict(zip(voiced, contrasted.claimed.wishes, strict=True))
+
+
+def _telling(flow: Flow[R], finished: Callable[[], None]) -> Flow[R]:
+    """The same flow, telling when it is done."""
+    result = yield from flow
+    finished()
+    return result
+
+
+def _text(voiced: Voiced) -> str:
+    return f"{voiced.expectation}; {voiced.reason}"
+
+
+def _side(item: AspectItem, way: int) -> str:
+    return item.first_wants if way > 0 else item.second_wants

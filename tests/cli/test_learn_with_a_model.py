@@ -1,0 +1,138 @@
+"""``gpa learn`` with a chat model: a real client, a simulated provider on loopback."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpa_agent.embedding import HashingEncoder
+from gpa_agent.testing.faults import Faults
+from gpa_agent.testing.provider_server import ProviderServer
+from gpa_agent.testing.voiced_world import VoicedWorld, write_log
+from tests.cli.support import Invoke
+
+WITH = ("--workspace", "ws", "--groups", "novice,expert", "--model", "openai:simulated", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    write_log(VoicedWorld(seed=4, people=20), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small encoder: what is tested here does not hang on sentence embeddings."""
+    monkeypatch.setattr("gpa_agent.embedding.find_encoder", HashingEncoder)
+
+
+@pytest.fixture
+def provider(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
+    with ProviderServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "any")
+        monkeypatch.setenv("GPA_PERMUTATIONS", "999")
+        yield server
+
+
+def test_it_says_what_it_asked(invoke: Invoke, provider: ProviderServer, log: Path) -> None:
+    done = invoke("learn", log, *WITH, "--json", "--null", "1")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["engine"] == "model openai:simulated"
+    assert report["calls"] == report["model"]["calls"] > 100
+    assert report["null"] == [0]
+    assert provider.seen.requests >= report["calls"]
+    shown = invoke("learn", "--workspace", "ws", "--quiet")
+    assert "openai:simulated: 0 calls, " in shown.stdout
+
+
+def test_the_model_is_kept_and_can_be_left(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    assert invoke("learn", log, *WITH, "--dry-run").exit_code == 0
+    settings = json.loads(Path("ws/settings.json").read_text())
+    assert settings["model"] == "openai:simulated"
+    back = invoke("learn", "--workspace", "ws", "--model", "embedded", "--json", "--quiet")
+    assert json.loads(back.stdout)["engine"] == "embedded"
+    assert provider.seen.requests == 0
+
+
+def test_a_dry_run_calls_nobody_and_is_near_the_truth(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    expected = json.loads(invoke("learn", log, *WITH, "--dry-run", "--json").stdout)
+    assert provider.seen.requests == 0
+    report = json.loads(invoke("learn", "--workspace", "ws", "--json", "--quiet").stdout)
+    assert report["calls"] == pytest.approx(expected["calls"], rel=0.15)
+
+
+def test_a_limit_ends_in_exit_code_4_and_the_next_run_goes_on(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    stopped = invoke("learn", log, *WITH, "--max-calls", "100")
+    assert stopped.exit_code == 4
+    assert "max_calls" in stopped.stderr
+    assert provider.seen.requests == 100
+    assert invoke("learn", "--workspace", "ws", "--quiet").exit_code == 0
+    # In flight when the limit came: none twice, beside words that two turns share.
+    assert provider.seen.stats()["answered_again"] <= 16
+
+
+def test_a_limit_on_cost_needs_a_price(invoke: Invoke, provider: ProviderServer, log: Path) -> None:
+    refused = invoke("learn", log, *WITH, "--max-cost", "1.5")
+    assert refused.exit_code == 2
+    assert "price" in refused.stderr
+    assert provider.seen.requests == 0
+
+
+def test_without_a_key_it_says_which(
+    invoke: Invoke, provider: ProviderServer, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    refused = invoke("learn", log, *WITH)
+    assert refused.exit_code == 2
+    assert "OPENAI_API_KEY" in refused.stderr
+
+
+def test_without_a_model_it_says_that_the_embedded_engine_learns(invoke: Invoke, log: Path) -> None:
+    done = invoke("learn", log, "--workspace", "ws", "--groups", "novice,expert")
+    assert done.exit_code == 0
+    assert "no chat model is configured" in done.stderr
+    assert "embedded engine" in done.stderr
+
+
+def test_a_provider_that_is_down_ends_in_exit_code_4(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    provider.faults = Faults(down=True)
+    down = invoke("learn", log, *WITH)
+    assert down.exit_code == 4
+    assert "again" in down.stderr
+    provider.faults = Faults()
+    assert invoke("learn", "--workspace", "ws", "--quiet").exit_code == 0
+
+
+def test_batches_are_written_answered_and_read_until_all_is_learned(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    from gpa_agent.testing.provider_batches import answer_batch
+
+    rounds = 0
+    done = invoke("learn", log, *WITH, "--batch", "files", "--json")
+    while "batch" in json.loads(done.stdout):
+        assert done.exit_code == 0
+        rounds += 1
+        for written in json.loads(done.stdout)["batch"]["files"]:
+            answer_batch(Path(written), Path("files") / f"output-{rounds}-{Path(written).name}")
+        done = invoke("learn", "--workspace", "ws", "--batch", "files", "--json", "--quiet")
+    assert rounds >= 4
+    assert provider.seen.requests == 0
+    online = invoke("learn", log, "--workspace", "other", *WITH[2:], "--json")
+    assert json.loads(done.stdout)["rubrics"] == json.loads(online.stdout)["rubrics"]
+
+
+def test_a_runner_that_does_not_exist_is_misuse(invoke: Invoke, log: Path) -> None:
+    assert invoke("learn", log, *WITH, "--runner", "spark").exit_code == 2
