@@ -269,7 +269,7 @@ class Modelled:
             # Hashed words cannot tell a paraphrase from something unrelated.
             return Contrasted(part, claimed, 0)
         said = self._vectors([case.heard[i].expectation for i, _ in at])
-        wished = self._vectors([_side(claimed.claims[k], claimed.wishes[i, k]) for i, k in at])
+        wished = self._vectors([_side(claimed.claims[k], int(claimed.wishes[i, k])) for i, k in at])
         unrelated = (said * wished).sum(axis=1) < UNRELATED
         wishes = claimed.wishes.copy()
         wishes[tuple(at[unrelated].T)] = 0

@@ -152,12 +152,16 @@ def _attribute(
 
 def _problem(item: AspectItem, answered: Answered) -> str | None:
     """Why a claim's words may not be served: our own check first, then the model's."""
-    texts: list[tuple[Kind, str]] = [("name", item.name), ("interpretation", item.interpretation)]
-    texts += [("guidance", words) for words in _guidance_of(item)]
-    for kind, text in texts:
-        reason = complaint(text, kind=kind)
-        if reason is not None:
-            return f"its {kind} is refused: {reason}"
+    texts: dict[Kind, list[str]] = {
+        "name": [item.name],
+        "interpretation": [item.interpretation],
+        "guidance": _guidance_of(item),
+    }
+    for kind, said in texts.items():
+        for text in said:
+            reason = complaint(text, kind=kind)
+            if reason is not None:
+                return f"its {kind} is refused: {reason}"
     if answered.value is None:
         return "its words could not be checked: the model gave no usable answer"
     verdict = cast("ValidityAnswer", answered.value)

@@ -79,8 +79,9 @@ def test_every_word_of_an_enum_is_explained(name: PromptName, words: Any) -> Non
 @pytest.mark.parametrize("name", ["satisfaction", "preference_sat", "preference_dsat", "aspects"])
 def test_the_prompts_asked_most_are_long_enough_to_be_cached(name: PromptName) -> None:
     # A provider caches a prompt's beginning from 1,024 equal tokens on, and the fixed text is all
-    # that two questions share: one that is shorter is paid in full with every call.
-    assert count_tokens(load(name).instructions) >= CACHED_FROM
+    # that two questions share: one that is shorter is paid in full with every call. A tenth more
+    # is asked for because the count lies 8 to 10% above OpenAI's o200k_base on these texts.
+    assert count_tokens(load(name).instructions) >= 1.1 * CACHED_FROM
 
 
 def test_nine_signs_each_way() -> None:
