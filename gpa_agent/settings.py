@@ -16,6 +16,10 @@ from gpa_agent.calls.prices import Price
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, ContrastModel
 
 
+_SECRET = ("key", "secret", "password", "credential", "authorization", "headers")
+"""In the name of a parameter: its value may be one (so may a URL with ``user:password@``)."""
+
+
 def _plain_name(name: str) -> str:
     cleaned = " ".join(name.split())
     if not cleaned or cleaned == EVERYBODY_ELSE or len(cleaned) > 200:
@@ -75,6 +79,21 @@ class Settings(BaseSettings):
     """The chat model that learns, as ``openai:gpt-4o-mini``; None: the embedded engine learns."""
     model_parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """What the model is opened with besides (``{"temperature": 0}``); never a key."""
+    @field_validator("model_parameters")
+    @classmethod
+    def _no_secrets(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        secret = [
+            name
+            for name, value in parameters.items()
+            if any(word in name.lower() for word in _SECRET) or "@" in str(value)
+        ]
+        if secret:
+            raise ValueError(
+                f"{', '.join(sorted(secret))}: settings are stored and shown, so secrets do not "
+                "belong there; set the provider's environment variable (OPENAI_API_KEY) instead"
+            )
+        return parameters
+
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
     """Calls in flight at a time."""
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None

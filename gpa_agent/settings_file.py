@@ -51,13 +51,16 @@ def load_settings(folder: Path, given: Mapping[str, Any], *, create: bool) -> Se
             )
         return Settings.model_validate({**stored, **from_environment, **given})
     except ValidationError as exc:
-        raise UsageError(f"wrong setting: {_first(exc)}") from exc
+        # Without its cause, which repeats what was given.
+        raise UsageError(f"wrong setting: {_first(exc)}") from None
 
 
 def _first(error: ValidationError) -> str:
     detail = error.errors()[0]
     where = ".".join(str(part) for part in detail["loc"])
-    return f"{where}: {detail['msg']} (got {detail.get('input')!r:.80})"
+    # What is passed on to a model's provider may hold a secret, and is never shown.
+    got = "" if where == "model_parameters" else f" (got {detail.get('input')!r:.80})"
+    return f"{where}: {detail['msg']}{got}"
 
 
 def _stored(folder: Path, *, create: bool) -> dict[str, Any]:

@@ -465,3 +465,20 @@ def test_a_duplicate_id_names_its_line(workspace: Workspace, tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"twice\.jsonl:2: id 'c1' is known"):
         workspace.ingest(tmp_path / "twice.jsonl")
     assert workspace.stats()["conversations"] == 0
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"api_key": "sk-SWORDFISH"},
+        {"default_headers": {"x-api": "SWORDFISH"}},
+        {"base_url": "https://me:SWORDFISH@host/v1"},
+    ],
+)
+def test_a_secret_is_not_taken_as_a_setting_and_not_shown(
+    tmp_path: Path, parameters: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError, match="environment variable") as refused:
+        Workspace.open(tmp_path / "ws", model="openai:any", model_parameters=parameters)
+    assert "SWORDFISH" not in str(refused.value)
+    assert not any("SWORDFISH" in f.read_text() for f in tmp_path.rglob("*.json"))

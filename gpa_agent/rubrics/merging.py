@@ -82,16 +82,30 @@ def merge_near_duplicates(
         raise UsageError(f"{len(voiced)} preferences need as many rows, not {len(vectors)}")
     if not 0 < threshold <= 1:
         raise UsageError(f"threshold is a cosine above 0, at most 1, not {threshold!r}")
-    alike = defaultdict[_Wish, list[int]](list)
-    for row in sorted(range(len(voiced)), key=lambda row: _content(voiced[row])):
-        alike[_wish(voiced[row])].append(row)
     merged = list[Voiced]()
-    for rows in alike.values():
+    for rows in _alike(voiced):
         leader = _leaders(vectors[rows], threshold)
         for own in np.unique(leader):
             members = [rows[i] for i in np.flatnonzero(leader == own)]
             merged.append(_one_of([voiced[i] for i in members], vectors[members]))
     return merged
+
+
+def comparable(voiced: Sequence[Voiced]) -> list[int]:
+    """Which preferences there is another to compare with: only their embeddings are looked at.
+
+    Args:
+        voiced: Preferences of one side.
+    """
+    return sorted(row for rows in _alike(voiced) if len(rows) > 1 for row in rows)
+
+
+def _alike(voiced: Sequence[Voiced]) -> list[list[int]]:
+    """Rows by wish, in an order that only their content decides."""
+    alike = defaultdict[_Wish, list[int]](list)
+    for row in sorted(range(len(voiced)), key=lambda row: _content(voiced[row])):
+        alike[_wish(voiced[row])].append(row)
+    return list(alike.values())
 
 
 def _content(one: Voiced) -> tuple[str, str, str]:

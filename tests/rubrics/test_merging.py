@@ -12,7 +12,7 @@ from gpa_agent.embedding import TextEncoder, find_encoder
 from gpa_agent.embedding.protocol import MINILM, unit_rows
 from gpa_agent.errors import UsageError
 from gpa_agent.rubrics.fold import Voiced
-from gpa_agent.rubrics.merging import merge_near_duplicates
+from gpa_agent.rubrics.merging import comparable, merge_near_duplicates
 
 Floats = NDArray[np.float32]
 
@@ -283,3 +283,9 @@ def test_the_default_threshold_merges_reworded_reasons_and_no_other_reason(
 ) -> None:
     assert merged_pairs(encoder, SAME_REASON) == 11
     assert merged_pairs(encoder, OTHER_REASON) == 0
+
+
+def test_only_those_with_the_same_wish_need_an_embedding() -> None:
+    said = [voiced("a", "numbered steps"), voiced("b", "a table"), voiced("c", "numbered steps")]
+    assert comparable(said) == [0, 2]
+    assert comparable(said[:2]) == []
