@@ -15,7 +15,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gpa_agent.calls.prices import Price
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, ContrastModel
 
-
 _SECRET = ("key", "secret", "password", "credential", "authorization", "headers")
 """In the name of a parameter: its value may be one (so may a URL with ``user:password@``)."""
 
@@ -79,6 +78,7 @@ class Settings(BaseSettings):
     """The chat model that learns, as ``openai:gpt-4o-mini``; None: the embedded engine learns."""
     model_parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """What the model is opened with besides (``{"temperature": 0}``); never a key."""
+
     @field_validator("model_parameters")
     @classmethod
     def _no_secrets(cls, parameters: dict[str, Any]) -> dict[str, Any]:
