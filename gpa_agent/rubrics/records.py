@@ -60,15 +60,17 @@ class ContrastModel(BaseModel):
 class Evidence(BaseModel):
     """Why an aspect is claimed.
 
-    ``effect`` is the difference between the two groups in how satisfaction moves with the
-    trait, all other traits held fixed, in log-odds of SAT per standard deviation of the
-    trait. Positive: the first-named group's satisfaction rises more.
+    ``effect`` of a trait is the difference between the two groups in how satisfaction moves with
+    it, all other traits held fixed, in log-odds of SAT per standard deviation of the trait.
+    Positive: the first-named group's satisfaction rises more. Of a model's claim (family
+    ``claimed``) it is the difference in shares of judged turns that voice the first group's wish
+    less those that voice the other's, from -2 to 2; positive: as the model said.
     """
 
     model_config = ConfigDict(frozen=True)
 
     effect: float
-    """Log-odds per standard deviation; signed."""
+    """Log-odds per standard deviation, or shares of judged turns; signed."""
     interval: tuple[float, float]
     """95% percentile bootstrap interval of ``effect`` over people."""
     p_value: Annotated[float, Field(ge=0, le=1)]
