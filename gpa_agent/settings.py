@@ -8,15 +8,25 @@ it gives one and `docs/decisions/` where it does not.
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gpa_agent.calls.prices import Price
+from gpa_agent.models import model_name
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, ContrastModel
 
-_SECRET = ("key", "secret", "password", "credential", "authorization", "headers")
-"""In the name of a parameter: its value may be one (so may a URL with ``user:password@``)."""
+EMBEDDED = "embedded"
+"""The model that is none: the embedded engine learns."""
+_PARAMETERS = frozenset(
+    {
+        *("base_url", "frequency_penalty", "max_completion_tokens", "max_tokens", "num_ctx"),
+        *("num_predict", "presence_penalty", "reasoning_effort", "repeat_penalty", "seed"),
+        *("service_tier", "temperature", "top_k", "top_p", "use_responses_api", "verbosity"),
+    }
+)
+"""What a model may be opened with from the settings: nothing that is made to hold a secret."""
 
 
 def _plain_name(name: str) -> str:
@@ -82,17 +92,22 @@ class Settings(BaseSettings):
     @field_validator("model_parameters")
     @classmethod
     def _no_secrets(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        secret = [
-            name
-            for name, value in parameters.items()
-            if any(word in name.lower() for word in _SECRET) or "@" in str(value)
-        ]
-        if secret:
+        where = urlsplit(str(parameters.get("base_url") or ""))
+        refused = sorted(parameters.keys() - _PARAMETERS)
+        if "@" in where.netloc or where.query:
+            refused.append("base_url")
+        if refused:
             raise ValueError(
-                f"{', '.join(sorted(secret))}: settings are stored and shown, so secrets do not "
-                "belong there; set the provider's environment variable (OPENAI_API_KEY) instead"
+                f"{', '.join(refused)}: settings are stored and shown, so only what holds no "
+                f"secret is taken ({', '.join(sorted(_PARAMETERS))}); for a key set the provider's "
+                "environment variable, for all else open the workspace with your own chat model"
             )
         return parameters
+
+    @field_validator("model")
+    @classmethod
+    def _full_name(cls, model: str | None) -> str | None:
+        return None if model in (None, "", EMBEDDED) else model_name(model)
 
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
     """Calls in flight at a time."""

@@ -29,7 +29,7 @@ from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import StoredRubric
 from gpa_agent.rubrics.records import Aspect, Contrast, Rubric
 from gpa_agent.rubrics.snapshot import EMPTY, Snapshot, build_snapshot
-from gpa_agent.settings import Settings
+from gpa_agent.settings import EMBEDDED, Settings
 from gpa_agent.settings_file import load_settings, people_key, store_settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gpa_agent.learning.labelling import Labelling
     from gpa_agent.learning.spending import Spend
     from gpa_agent.learning.stages import Progress
+    from gpa_agent.ledger.rows import LabelKind
     from gpa_agent.rubrics.index import RubricIndex
     from gpa_agent.understanding.protocols import (
         GroupClassifier,
@@ -53,8 +54,6 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _FORGOTTEN = "recomputed after a person was forgotten"
 
-EMBEDDED = "embedded"
-"""What stands for no model: the embedded engine learns."""
 _REFRESH_SECONDS = 0.5
 """How often a process looks whether another has changed what is live."""
 
@@ -152,7 +151,7 @@ class Workspace:
         if model is not None:
             from gpa_agent.models import model_name  # noqa: PLC0415 -- keeps serving light
 
-            given["model"] = None if model == EMBEDDED else model_name(model)
+            given["model"] = model if model == EMBEDDED else model_name(model)
         merged = load_settings(folder, given, create=create)
         ledger = Ledger.open(folder / "ledger.sqlite", people_key=people_key(folder))
         workspace = cls(folder, merged, ledger, encoder)
@@ -391,7 +390,7 @@ class Workspace:
         deleted = self.ledger.forget(self.person(user))
         if any(rows for table, rows in deleted.items() if table != "compacted"):
             # Under review: forgetting may take something out, and never puts anything in.
-            self._learn("review", self._recalling(), _silent, republish=_FORGOTTEN)
+            self._forget_what_was_learned()
         self.refresh()
         gone = sorted(before - self._live_names())
         return {
@@ -399,6 +398,21 @@ class Workspace:
             "deleted": deleted,
             "retired": [{"intent": intent, "aspect": name} for intent, name in gone],
         }
+
+    def _forget_what_was_learned(self) -> None:
+        """Weigh again without a forgotten person, and drop what only they (and few) stood for."""
+        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- keeps serving light
+        from gpa_agent.learning.teaching import forget_taught  # noqa: PLC0415 -- as above
+
+        # The reader may have been trained on their words; the shipped one serves until the
+        # next run trains another.
+        forget_taught(self.path / "models")
+        self._reader = None
+        finder = self._recalling()
+        self._learn("review", finder, _silent, republish=_FORGOTTEN)
+        if isinstance(finder, Recalled):
+            for place, names in finder.dropped.items():
+                self.ledger.forget_aspects(*place, names=names)
 
     def stats(self) -> dict[str, int]:
         """Counts of what the ledger holds."""
@@ -610,13 +624,19 @@ class Workspace:
 
     def _recalling(self) -> Finder:
         """The engine of the last run, asking nobody: a model's claims are weighed as they are."""
-        if self.settings.model is None:
-            return self._finder(None)
-        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- keeps serving light
-        from gpa_agent.learning.model_preferences import preference_source  # noqa: PLC0415
+        from gpa_agent.learning.finding import model_of  # noqa: PLC0415 -- keeps serving light
 
-        source = preference_source(self.settings.model)
-        return Recalled(source, one_intent=self._label().one_intent)
+        model = model_of(str(self.ledger.last_summary().get("engine", "")))
+        if model is None:
+            from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- as above
+
+            return Embedded(self.satisfaction_reader(), self._label())
+        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
+        from gpa_agent.learning.model_labels import versions_of  # noqa: PLC0415 -- as above
+
+        versions = versions_of(model, self.settings)
+        taught: dict[LabelKind, str] = {"intent": versions.intent, "group": versions.group}
+        return Recalled(model, labelling=self._label(), taught=taught)
 
     def _live_names(self) -> set[tuple[str, str]]:
         live = editing.live_rubrics(self.ledger)

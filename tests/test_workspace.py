@@ -473,6 +473,9 @@ def test_a_duplicate_id_names_its_line(workspace: Workspace, tmp_path: Path) -> 
         {"api_key": "sk-SWORDFISH"},
         {"default_headers": {"x-api": "SWORDFISH"}},
         {"base_url": "https://me:SWORDFISH@host/v1"},
+        {"base_url": "https://host/v1?token=SWORDFISH"},
+        {"model_kwargs": {"api_key": "SWORDFISH"}},
+        {"azure_ad_token": "SWORDFISH"},
     ],
 )
 def test_a_secret_is_not_taken_as_a_setting_and_not_shown(
@@ -482,3 +485,15 @@ def test_a_secret_is_not_taken_as_a_setting_and_not_shown(
         Workspace.open(tmp_path / "ws", model="openai:any", model_parameters=parameters)
     assert "SWORDFISH" not in str(refused.value)
     assert not any("SWORDFISH" in f.read_text() for f in tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("gpt-4o-mini", "openai:gpt-4o-mini"), ("embedded", None), ("", None)],
+)
+def test_the_model_has_one_name_wherever_it_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, kept: str | None
+) -> None:
+    monkeypatch.setenv("GPA_MODEL", given)
+    with Workspace.open(tmp_path / "ws") as ws:
+        assert ws.settings.model == kept

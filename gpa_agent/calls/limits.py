@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 from gpa_agent.errors import UsageError
 
+_MAY_BE_0 = ("max_calls", "max_cost")
+"""Limits that may be used up before a run begins: what the ledger holds is answered still."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -41,5 +44,6 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not value > 0:
+            none_left = field.name in _MAY_BE_0 and value == 0
+            if value is not None and not (value > 0 or none_left):
                 raise UsageError(f"{field.name} is a positive number, not {value!r}")

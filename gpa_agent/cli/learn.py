@@ -13,6 +13,7 @@ from gpa_agent.cli.render import NO_DIFFERENCE, print_rubric, versus
 from gpa_agent.cli.running import (
     DEFAULT_WORKSPACE,
     JsonOption,
+    Progress,
     QuietOption,
     WorkspaceOption,
     emit,
@@ -24,7 +25,7 @@ from gpa_agent.cli.running import (
     screen,
 )
 from gpa_agent.cli.taxonomy import plain, read_intents
-from gpa_agent.errors import UsageError
+from gpa_agent.errors import GPAError, UsageError
 
 if TYPE_CHECKING:
     from gpa_agent.calls.batch import BatchWaiting
@@ -144,6 +145,11 @@ def learn(
     from gpa_agent.calls.batch import BatchWaiting
 
     spend = _spend(max_calls, max_cost, label_budget, runner, batch)
+    if batch is not None and (null or max_calls is not None or max_cost is not None):
+        raise UsageError(
+            "--batch calls nobody: leave --null, --max-calls and --max-cost out, and run --null "
+            "without --batch when all is learned"
+        )
     how = _publishing(publish)
     chosen = names(groups)
     taxonomy = plain(read_intents(intents))
@@ -176,16 +182,30 @@ def learn(
         except BatchWaiting as waiting:
             _print_waiting(waiting, json_=json_)
             return
-        shuffled = ws.learn_null(null, spend=spend, progress=progress) if null else None
+        if not json_:
+            for ingest in read:
+                _say_bad_lines(ingest)
+            print_report(report)
+        found, wrong = _shuffle(ws, null, spend.left(report.model), progress)
     if json_:
-        extra: dict[str, Any] = {} if shuffled is None else {"null": shuffled}
+        extra: dict[str, Any] = {"null": found} if null else {}
         emit(report.model_dump(mode="json") | extra)
-        return
-    for ingest in read:
-        _say_bad_lines(ingest)
-    print_report(report)
-    if shuffled is not None:
-        _print_null(report, shuffled)
+    elif found is not None:
+        _print_null(report, found)
+    if wrong is not None:
+        raise wrong
+
+
+def _shuffle(
+    ws: "Workspace", times: int, spend: "Spend", progress: Progress
+) -> tuple[list[int] | None, GPAError | None]:
+    """The null check, and what stopped it: what was learned is told all the same."""
+    if not times:
+        return None, None
+    try:
+        return ws.learn_null(times, spend=spend, progress=progress), None
+    except GPAError as error:
+        return None, error
 
 
 def print_report(report: "LearnReport") -> None:

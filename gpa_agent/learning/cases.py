@@ -1,16 +1,17 @@
 """From explained turns to cases: who speaks for which side, and who finds or tests.
 
 People are dealt once and for all to the part that claims are found on or to the part they are
-tested on, by a hash of the conversation they were first seen in: no key, no order of the log
-and no later conversation changes it, so that learning goes on where it stopped. Of a group in
-an intent at most so many turns are looked at, those with the smallest hashes: memory and cost
-stay bounded however long the log (the paper's rubrics settle at about 1,000 conversations).
+tested on, by a hash of the conversation they were first seen in (of those of one log, the one
+with the smallest id): no key, no order of lines and no later conversation changes it, so that
+learning goes on where it stopped. Only turns that voiced something count. Of a person in a
+group and intent at most so many are looked at, and of a group in an intent, those with the
+smallest hashes: nobody crowds out the others, and memory and cost stay bounded however long
+the log (the paper's rubrics settle at about 1,000 conversations).
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,26 +27,27 @@ from gpa_agent.ledger.rows import HeardRow, turn_input
 from gpa_agent.rubrics.fold import Voiced
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, Contrast
 
-_FINDING = 1000
+FINDING = 1000
 """Turns of a group and intent that claims are found on, at most."""
-_TESTING = 4000
+TESTING = 4000
 """Turns of a group and intent that claims are tested on, at most."""
+_OF_A_PERSON = 20
+"""Turns of one person in a group and intent, at most."""
 
 
 class Turn(NamedTuple):
-    """A judged turn that was explained.
+    """A judged turn that voiced something.
 
     Attributes:
         input_id: ``t:<conversation>:<idx>``.
-        person: Keyed hash, or the conversation where nobody is named.
         group: The person's group in this turn, where known.
-        voiced: The preference; None where the turn voiced nothing.
+        voiced: The preference; its person is a keyed hash, or the conversation where nobody is
+            named.
     """
 
     input_id: str
-    person: str
     group: str | None
-    voiced: Voiced | None
+    voiced: Voiced
 
 
 @dataclass(kw_only=True)
@@ -53,9 +55,9 @@ class Heard:
     """Explained turns by intent, each list in an order that only content decides."""
 
     finding: dict[str, list[Turn]] = field(default_factory=dict[str, list[Turn]])
-    """What claims are found on; turns that voiced something."""
+    """What claims are found on."""
     testing: dict[str, list[Turn]] = field(default_factory=dict[str, list[Turn]])
-    """What claims are tested on, turns that voiced nothing included."""
+    """What claims are tested on."""
     seen: Seen
 
     def intents(self) -> tuple[str, ...]:
@@ -86,12 +88,12 @@ def hear(ledger: Ledger, source: str, *, one_intent: bool, share: float) -> Hear
             cells.add((person, row.group))
         intent = row.intent or (GENERAL_INTENT if one_intent else None)
         finds = finders.get(person) if row.person else _is_finder(row.conversation, share)
-        if intent is None or (finds and row.preference is None):
+        if intent is None or row.preference is None:
             continue
         cell = kept.setdefault(
-            (intent, row.group, bool(finds)), _Smallest(_FINDING if finds else _TESTING)
+            (intent, row.group, bool(finds)), _Smallest(FINDING if finds else TESTING)
         )
-        cell.add(_turn(row, person))
+        cell.add(_turn(row, row.preference, person))
     seen = Seen(rows, len(people), anonymous, dict(Counter(g for _, g in cells)))
     heard = Heard(seen=seen)
     for (intent, _, finds), smallest in kept.items():
@@ -103,17 +105,15 @@ def hear(ledger: Ledger, source: str, *, one_intent: bool, share: float) -> Hear
     return heard
 
 
-def _turn(row: HeardRow, person: str) -> Turn:
-    voiced = None
-    if row.preference is not None:
-        voiced = Voiced(
-            id=row.preference,
-            person=person,
-            pleased=row.judgment is Judgment.SAT,
-            expectation=row.expectation or "",
-            reason=row.reason or "",
-        )
-    return Turn(turn_input(row.conversation, row.idx), person, row.group, voiced)
+def _turn(row: HeardRow, preference: str, person: str) -> Turn:
+    voiced = Voiced(
+        id=preference,
+        person=person,
+        pleased=row.judgment is Judgment.SAT,
+        expectation=row.expectation or "",
+        reason=row.reason or "",
+    )
+    return Turn(turn_input(row.conversation, row.idx), row.group, voiced)
 
 
 def _finders(earliest: Mapping[str, str], share: float) -> dict[str, bool]:
@@ -129,21 +129,30 @@ def _hash(text: str) -> bytes:
 
 
 class _Smallest:
-    """The turns with the smallest hashes, at most so many."""
+    """The turns with the smallest hashes: so many at most, and so many of a person."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._heap: list[tuple[int, str, Turn]] = []
+        self._turns: list[tuple[bytes, Turn]] = []
 
     def add(self, turn: Turn) -> None:
-        entry = (-int.from_bytes(_hash(turn.input_id)[:8]), turn.input_id, turn)
-        if len(self._heap) < self._most:
-            heapq.heappush(self._heap, entry)
-        elif entry[0] > self._heap[0][0]:
-            heapq.heapreplace(self._heap, entry)
+        self._turns.append((_hash(turn.input_id), turn))
+        if len(self._turns) > 4 * self._most:
+            self._prune()
 
     def turns(self) -> list[Turn]:
-        return [turn for _, _, turn in self._heap]
+        self._prune()
+        return [turn for _, turn in self._turns]
+
+    def _prune(self) -> None:
+        said = Counter[str]()
+        kept: list[tuple[bytes, Turn]] = []
+        for entry in sorted(self._turns, key=lambda e: e[0]):
+            person = entry[1].voiced.person
+            said[person] += 1
+            if said[person] <= _OF_A_PERSON:
+                kept.append(entry)
+        self._turns = kept[: self._most]
 
 
 class Sided(NamedTuple):
@@ -170,16 +179,16 @@ def sided(heard: Heard, contrasts: Sequence[Contrast]) -> Iterator[Sided]:
     """Every contrast in every intent."""
     for intent in heard.intents():
         for contrast in contrasts:
-            finding = [t for t in heard.finding.get(intent, ()) if t.voiced is not None]
+            finding = heard.finding.get(intent, [])
             testing = tuple(t for t in heard.testing.get(intent, ()) if _stands(t.group, contrast))
             yield Sided(
                 intent,
                 contrast,
-                tuple(t.voiced for t in finding if t.voiced and t.group == contrast.group),
+                tuple(t.voiced for t in finding if t.group == contrast.group),
                 tuple(
                     t.voiced
                     for t in finding
-                    if t.voiced and t.group != contrast.group and _stands(t.group, contrast)
+                    if t.group != contrast.group and _stands(t.group, contrast)
                 ),
                 testing,
                 np.array([t.group == contrast.group for t in testing], dtype=bool),
@@ -191,15 +200,15 @@ def _stands(group: str | None, contrast: Contrast) -> bool:
 
 
 def deal_groups(heard: Heard, rng: np.random.Generator) -> Heard:
-    """Deal groups anew among people; a person of two groups keeps two."""
+    """Deal groups anew among people (a person of two groups counts as two)."""
     parts = (heard.finding, heard.testing)
-    cells = {(t.person, t.group or "") for p in parts for ts in p.values() for t in ts}
+    cells = {(t.voiced.person, t.group or "") for p in parts for ts in p.values() for t in ts}
     # People in the order of their turns, which content decides: their hashes differ by workspace.
     first_seen: dict[tuple[str, str], bytes] = {}
     for part in parts:
         for turns in part.values():
             for t in turns:
-                cell = (t.person, t.group or "")
+                cell = (t.voiced.person, t.group or "")
                 first_seen[cell] = min(first_seen.get(cell, b"\xff" * 32), _hash(t.input_id))
     ordered = sorted(cells, key=lambda c: (first_seen[c], c[1]))
     dealt = rng.permutation(np.array([g for _, g in ordered], dtype=object))
@@ -207,7 +216,7 @@ def deal_groups(heard: Heard, rng: np.random.Generator) -> Heard:
 
     def dealt_part(part: dict[str, list[Turn]]) -> dict[str, list[Turn]]:
         return {
-            intent: [t._replace(group=new[t.person, t.group or ""] or None) for t in turns]
+            intent: [t._replace(group=new[t.voiced.person, t.group or ""] or None) for t in turns]
             for intent, turns in part.items()
         }
 

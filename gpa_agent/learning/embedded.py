@@ -109,7 +109,7 @@ def weigh_observed(observed: Observed, settings: Settings, progress: Progress) -
 
 
 def _deal_groups(observed: Observed, rng: np.random.Generator) -> Observed:
-    """Deal groups anew among people; a person of two groups keeps two."""
+    """Deal groups anew among people (a person of two groups counts as two)."""
     observations = observed.observations
     cells = sorted(
         {(int(p), g or "") for p, g in zip(observations.person, observations.group, strict=True)}

@@ -29,6 +29,7 @@ from gpa_agent.calls.messages import Usage
 from gpa_agent.calls.prices import price_of
 from gpa_agent.calls.tokens import ENOUGH, Finished, TokenRates, finished, length, token_rates
 from gpa_agent.conversations.records import GENERAL_INTENT, Judgment
+from gpa_agent.learning.cases import FINDING, TESTING
 from gpa_agent.learning.embedded import contrasts_of
 from gpa_agent.learning.kept_claims import CLAIMS_STAGE
 from gpa_agent.learning.model_labels import VERDICTS, Versions, groups_of, label_asks, versions_of
@@ -69,9 +70,6 @@ _CLAIM_CHARS: Final = 170
 """Characters of a claim as it is shown for attribution."""
 _ASPECT_CHARS: Final = 380
 """Characters of an aspect as it is carried from round to round."""
-_FINDING: Final = 1000
-_TESTING: Final = 4000
-"""Turns of a group and intent that are looked at, at most, as in `gpa_agent.learning.cases`."""
 
 _POLES: Final[Mapping[Judgment, PromptName]] = {
     Judgment.SAT: "preference_sat",
@@ -437,11 +435,11 @@ def _count_contrast(
     size = settings.minibatch_size
     shown = voiced.chars + _NUMBERED_CHARS
     finding = [
-        DISTINCT * sum(min(n * settings.discovery * voiced.share, _FINDING) for n in side)
+        DISTINCT * sum(min(n * settings.discovery * voiced.share, FINDING) for n in side)
         for side in sides
     ]
     heard = voiced.share * sum(
-        min(n * (1 - settings.discovery), _TESTING) for side in sides for n in side
+        min(n * (1 - settings.discovery), TESTING) for side in sides for n in side
     )
     batches = [math.ceil(round(n) / size) for n in finding]
     if not all(batches):

@@ -53,6 +53,19 @@ class Found(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+_BY_MODEL = "model "
+
+
+def model_engine(model: str) -> str:
+    """How reports name the engine of a model."""
+    return f"{_BY_MODEL}{model}"
+
+
+def model_of(engine: str) -> str | None:
+    """The model of an engine, as a report names it; None for the embedded engine."""
+    return engine.removeprefix(_BY_MODEL) if engine.startswith(_BY_MODEL) else None
+
+
 class Finder(Protocol):
     """An engine of learning."""
 

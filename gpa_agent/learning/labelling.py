@@ -189,7 +189,9 @@ class Labelling:
     ) -> tuple[DistilledClassifier | None, Mapping[str, Any]]:
         """Learn from a model's labels; what is in service stays where it is no worse."""
         records, labels = sample.records, [r.label for r in sample.records]
-        people = [r.person or _digest(r.texts) for r in records]
+        # People by a conversation of theirs: hashes of people differ from workspace to workspace.
+        seen = ledger.earliest_conversations()
+        people = [seen.get(r.person or "") or _digest(r.texts) for r in records]
         remaining = sum(len(page) for page in ledger.to_label(kind, taught))
         if kind == "intent":
             came = distil_intents(
@@ -281,7 +283,7 @@ def _sample(
             continue
         rows = best.setdefault(record.label, [])
         # The smallest hashes are a random sample that does not depend on the order of the log.
-        rows.append((_digest([record.person, *record.texts]), record))
+        rows.append((_digest(record.texts), record))
         if len(rows) > 4 * _PER_LABEL:
             best[record.label] = sorted(rows, key=_by_digest)[:_PER_LABEL]
     kept = {name: sorted(rows, key=_by_digest)[:_PER_LABEL] for name, rows in sorted(best.items())}

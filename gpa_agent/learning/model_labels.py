@@ -105,7 +105,9 @@ def label_asks(
         known = ledger.people_groups()
         for unlabelled in _unlabelled(ledger, "group", versions.group, sampled):
             if unlabelled.person not in known:
-                yield group_ask(unlabelled.texts, groups, subject=subject_of(unlabelled))
+                # From how they ask, not from how they take the answers: a group that is told from
+                # a wish would be found to have that wish.
+                yield group_ask([asked(unlabelled)], groups, subject=subject_of(unlabelled))
 
 
 def _unlabelled(

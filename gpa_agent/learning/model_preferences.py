@@ -50,13 +50,13 @@ def explain_with_model(
     """Ask why each judged turn pleased or not, and keep what was voiced.
 
     Returns:
-        ``done`` turns were asked about; ``skipped`` of them voiced nothing.
+        ``done`` turns were answered; ``skipped`` of them voiced nothing, or nothing readable.
     """
     started, done, silent = time.perf_counter(), 0, 0
     waiting: list[Answered] = []
     for answered in engine.map(preference_asks(ledger, source)):
-        done += 1
-        silent += _row(answered, source) is None
+        done += answered.why != "failed"
+        silent += answered.why != "failed" and _row(answered, source) is None
         waiting.append(answered)
         if len(waiting) == _STORED_AT_ONCE:
             _store(ledger, waiting, source)

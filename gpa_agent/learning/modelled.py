@@ -9,12 +9,13 @@ a run that was stopped goes on where it was and pays for no call twice.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,8 @@ from gpa_agent.embedding import HashingEncoder, TextEncoder
 from gpa_agent.learning.cases import Heard, Sided, deal_groups, hear, sided
 from gpa_agent.learning.distilling import DistilReport
 from gpa_agent.learning.embedded import contrast_config, contrasts_of, gate_config
-from gpa_agent.learning.finding import Found
-from gpa_agent.learning.kept_claims import KeptClaims, hearing_of, keep_claims
+from gpa_agent.learning.finding import Found, model_engine
+from gpa_agent.learning.kept_claims import KeptClaims, hearing_of, keep_claims, kept_claims
 from gpa_agent.learning.labelling import Labelling
 from gpa_agent.learning.model_labels import LabelSink, Versions, label_asks, versions_of
 from gpa_agent.learning.model_preferences import explain_with_model, preference_source
@@ -35,7 +36,7 @@ from gpa_agent.learning.stages import Progress, judge
 from gpa_agent.learning.teaching import Budgeted, Sure, kept_reader, teach_satisfaction
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import LabelKind
-from gpa_agent.prompts import AspectItem
+from gpa_agent.prompts import AspectItem, load
 from gpa_agent.rubrics.claim_evidence import weigh_claims
 from gpa_agent.rubrics.claims import Case, Claimed, claim
 from gpa_agent.rubrics.fold import FoldConfig, Voiced
@@ -57,11 +58,13 @@ class Contrasted(NamedTuple):
 
     Attributes:
         sided: Its turns.
-        claimed: The claims, and who voices them.
+        kept: The claims and who voices them, as they are kept.
+        claimed: What came of the questions; nothing where none was asked.
         unfounded: Attributions that the embeddings did not bear out.
     """
 
     sided: Sided
+    kept: KeptClaims
     claimed: Claimed
     unfounded: int
 
@@ -99,7 +102,7 @@ class Modelled:
     @property
     def name(self) -> str:
         """As reports name it."""
-        return f"model {self._model}"
+        return model_engine(self._model)
 
     def find(self, ledger: Ledger, settings: Settings, progress: Progress) -> Found:
         """Run every stage over what the ledger holds."""
@@ -121,8 +124,9 @@ class Modelled:
             clock = time.perf_counter()
             heard = self._hear(ledger, settings)
             contrasts = contrasts_of(settings, heard.seen.people_of)
-            contrasted = self._contrast(heard, contrasts, settings, engine, progress)
-            self._keep(ledger, contrasted)
+            before = kept_claims(ledger, source)
+            contrasted = self._contrast(heard, contrasts, settings, engine, progress, before)
+            self._keep(ledger, contrasted, before)
             runner = engine.name
         weighed = _weigh(contrasted, contrasts, settings)
         untested = sum(r.untested is not None for r in weighed.results)
@@ -138,6 +142,7 @@ class Modelled:
             stages,
             model=self._report(runner, unfounded),
             distilled=tuple(self._distilled),
+            notes=_notes(ledger, heard, contrasted),
         )
 
     def shuffled(
@@ -150,7 +155,7 @@ class Modelled:
         with self._opened.engine() as engine:
             for i in range(times):
                 dealt = deal_groups(heard, np.random.default_rng([settings.seed, i]))
-                found = self._contrast(dealt, contrasts, settings, engine, lambda *_: None)
+                found = self._contrast(dealt, contrasts, settings, engine, lambda *_: None, {})
                 rounds.append(_weigh(found, contrasts, settings))
                 progress("null", i + 1, times)
         return rounds
@@ -193,7 +198,7 @@ class Modelled:
             remaining=remaining,
         )
         stages: dict[str, StageReport] = {}
-        if remaining:
+        if remaining and self._opened.spend.label_budget is not None:
             local = kept_reader(self._folder, self._encoder()) or self._reader()
             stages["judge locally"] = judge(
                 ledger, Sure(local), progress, standing=versions.satisfaction
@@ -224,32 +229,48 @@ class Modelled:
         settings: Settings,
         engine: Engine,
         progress: Progress,
+        before: Mapping[tuple[str, str, str], KeptClaims],
     ) -> list[Contrasted]:
-        """The fold of every intent and contrast, side by side, and who voices what came of it."""
-        parts = list(sided(heard, contrasts))
+        """The fold of every intent and contrast, side by side, and who voices what came of it.
+
+        What was found before from the very same preferences stands without a question; else the
+        fold goes on from it.
+        """
         config = fold_config(settings)
-        cases = [self._case(part) for part in parts]
-        done = 0
+        parts = list(sided(heard, contrasts))
+        prints = [_fingerprint(part, settings, self._model) for part in parts]
+        earlier = [before.get((p.intent, *p.contrast)) for p in parts]
+        ask = [e is None or e.fingerprint != f for e, f in zip(earlier, prints, strict=True)]
+        cases = {
+            i: self._case(parts[i], e.claims if e else ()) for i, e in enumerate(earlier) if ask[i]
+        }
+        done = len(parts) - len(cases)
 
         def finished() -> None:
             nonlocal done
             done += 1
-            progress("contrast", done, len(cases))
+            progress("contrast", done, len(parts))
 
-        flows = [_telling(claim(case, config), finished) for case in cases]
-        claimed = engine.drive(flows)
+        flows = [
+            _telling(claim(case, config, min_people=settings.min_people), finished)
+            for case in cases.values()
+        ]
+        claimed = dict(zip(cases, engine.drive(flows), strict=True))
         return [
-            self._checked(part, case, found)
-            for part, case, found in zip(parts, cases, claimed, strict=True)
+            self._checked(part, cases[i], claimed[i], prints[i])
+            if i in cases
+            else _as_before(part, cast("KeptClaims", earlier[i]))
+            for i, part in enumerate(parts)
         ]
 
-    def _case(self, part: Sided) -> Case:
+    def _case(self, part: Sided, carried: tuple[AspectItem, ...]) -> Case:
         return Case(
             intent=part.intent,
             contrast=part.contrast,
             first=tuple(self._merged(part.first)),
             other=tuple(self._merged(part.other)),
-            heard=tuple(t.voiced for t in part.testing if t.voiced is not None),
+            heard=tuple(t.voiced for t in part.testing),
+            carried=carried,
         )
 
     def _merged(self, voiced: Sequence[Voiced]) -> list[Voiced]:
@@ -268,37 +289,43 @@ class Modelled:
         places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         return self._encoder().encode(list(places))[[places[t] for t in texts]]
 
-    def _checked(self, part: Sided, case: Case, claimed: Claimed) -> Contrasted:
+    def _checked(self, part: Sided, case: Case, claimed: Claimed, print_: str) -> Contrasted:
         """Drop attributions between texts that have nothing to do with each other."""
-        at = np.argwhere(claimed.wishes != 0)
-        if not len(at) or self._encoder().name == HashingEncoder.name:
-            # Hashed words cannot tell a paraphrase from something unrelated.
-            return Contrasted(part, claimed, 0)
-        said = self._vectors([case.heard[i].expectation for i, _ in at])
-        wished = self._vectors([_side(claimed.claims[k], int(claimed.wishes[i, k])) for i, k in at])
-        unrelated = (said * wished).sum(axis=1) < UNRELATED
-        wishes = claimed.wishes.copy()
-        wishes[tuple(at[unrelated].T)] = 0
-        return Contrasted(part, replace(claimed, wishes=wishes), int(unrelated.sum()))
-
-    def _keep(self, ledger: Ledger, contrasted: Sequence[Contrasted]) -> None:
-        """Keep claims and attributions, so that they can be weighed again without a call."""
-        keep_claims(
-            ledger,
-            preference_source(self._model),
-            [
-                KeptClaims(
-                    intent=c.sided.intent,
-                    group=c.sided.contrast.group,
-                    other=c.sided.contrast.other,
-                    claims=c.claimed.claims,
-                    problems=c.claimed.problems,
-                    voices=_rows(c),
-                )
-                for c in contrasted
-                if c.claimed.claims
-            ],
+        wishes, unfounded = claimed.wishes, 0
+        at = np.argwhere(wishes != 0)
+        # Hashed words cannot tell a paraphrase from something unrelated.
+        if len(at) and self._encoder().name != HashingEncoder.name:
+            said = self._vectors([case.heard[i].expectation for i, _ in at])
+            wished = self._vectors([_side(claimed.claims[k], int(wishes[i, k])) for i, k in at])
+            unrelated = (said * wished).sum(axis=1) < UNRELATED
+            wishes = wishes.copy()
+            wishes[tuple(at[unrelated].T)] = 0
+            unfounded = int(unrelated.sum())
+        kept = KeptClaims(
+            intent=part.intent,
+            group=part.contrast.group,
+            other=part.contrast.other,
+            claims=claimed.claims,
+            problems=claimed.problems,
+            support=claimed.support,
+            voices=dict(zip((t.input_id for t in part.testing), wishes, strict=True)),
+            fingerprint=print_ if not claimed.failed else "",
         )
+        return Contrasted(part, kept, claimed, unfounded)
+
+    def _keep(
+        self,
+        ledger: Ledger,
+        contrasted: Sequence[Contrasted],
+        before: Mapping[tuple[str, str, str], KeptClaims],
+    ) -> None:
+        """Keep claims and attributions; of what is undecided, those of before."""
+        kept = dict(before)
+        for c in contrasted:
+            place = (c.sided.intent, *c.sided.contrast)
+            if c.claimed.undecided is None:
+                kept[place] = c.kept
+        keep_claims(ledger, preference_source(self._model), list(kept.values()))
 
     def _report(self, runner: str, unfounded: int) -> ModelReport:
         return ModelReport(
@@ -323,7 +350,14 @@ def _weigh(
     contrasted: Sequence[Contrasted], contrasts: Sequence[Contrast], settings: Settings
 ) -> Weighed:
     hearings = [
-        hearing_of(c.sided, c.claimed.claims, c.claimed.problems, _rows(c)) for c in contrasted
+        hearing_of(
+            c.sided,
+            c.kept.claims,
+            c.kept.problems,
+            c.kept.voices,
+            undecided=c.claimed.undecided,
+        )
+        for c in contrasted
     ]
     return weigh_claims(
         hearings,
@@ -333,10 +367,48 @@ def _weigh(
     )
 
 
-def _rows(contrasted: Contrasted) -> dict[str, NDArray[np.int8]]:
-    """What each testing turn that voiced something says of each claim, by input id."""
-    voiced = [t.input_id for t in contrasted.sided.testing if t.voiced is not None]
-    return dict(zip(voiced, contrasted.claimed.wishes, strict=True))
+def _as_before(part: Sided, kept: KeptClaims) -> Contrasted:
+    nothing = np.zeros((len(part.testing), len(kept.claims)), np.int8)
+    return Contrasted(part, kept, Claimed(wishes=nothing), 0)
+
+
+def _fingerprint(part: Sided, settings: Settings, model: str) -> str:
+    """Of everything that a contrast's claims come from."""
+    prompts = [load(n).version for n in ("aspects", "merging", "voices", "validity")]
+    how = [model, prompts, settings.minibatch_size, settings.pairing, settings.fold, settings.seed]
+    voiced = [
+        sorted((v.id, v.expectation, v.reason) for v in side)
+        for side in (part.first, part.other, [t.voiced for t in part.testing])
+    ]
+    sides = sorted(
+        t.voiced.id for t, first in zip(part.testing, part.on_first, strict=True) if first
+    )
+    said = json.dumps([how, settings.min_people, voiced, sides])
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _notes(ledger: Ledger, heard: Heard, contrasted: Sequence[Contrasted]) -> tuple[str, ...]:
+    counts = ledger.counts()
+    notes: list[str] = []
+    if not heard.seen.rows and counts["judgments"]:
+        notes.append(
+            f"{counts['judgments']} judged answers, and none has a reply that says why: a model "
+            "explains an answer by what the user said next. Thumbs alone and preference pairs are "
+            "learned from by the embedded engine (--model embedded)."
+        )
+    failed = sum(c.claimed.failed for c in contrasted)
+    if failed:
+        notes.append(
+            f"{failed} questions about differences got no usable answer; what they were about "
+            "counts as not voiced, and a contrast without any answer stays as it was."
+        )
+    unsupported = sum(c.claimed.unsupported for c in contrasted)
+    if unsupported:
+        notes.append(
+            f"{unsupported} claims were left out: too few people stand behind them for their "
+            "words to be written down."
+        )
+    return tuple(notes)
 
 
 def _telling(flow: Flow[R], finished: Callable[[], None]) -> Flow[R]:

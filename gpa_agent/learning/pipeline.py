@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -197,7 +197,9 @@ def _publish(
     gone = [
         r.model_copy(update={"aspects": ()})
         for key, r in live.items()
-        if key not in found_now and Contrast(*key[1:]) in weighed.contrasts
+        if key not in found_now
+        and key not in weighed.undecided
+        and Contrast(*key[1:]) in weighed.contrasts
     ]
     settled: list[Rubric] = []
     for found in (*weighed.rubrics, *gone):
@@ -241,13 +243,13 @@ def _report(rubrics: list[Rubric], found: Found, settings: Settings) -> LearnRep
         distilled=list(found.distilled),
         people=seen.people,
         anonymous=seen.anonymous,
-        notes=[*found.notes, *_notes(seen, weighed, settings)],
+        notes=[*found.notes, *_notes(seen, weighed, settings, others=found.notes)],
     )
 
 
-def _notes(seen: Seen, weighed: Weighed, settings: Settings) -> list[str]:
+def _notes(seen: Seen, weighed: Weighed, settings: Settings, *, others: Sequence[str]) -> list[str]:
     notes: list[str] = []
-    if not seen.rows:
+    if not seen.rows and not others:
         notes.append(
             "No judged answer: nothing to learn from. Users' next utterances, explicit judgments "
             "or preference pairs are what satisfaction is read from."

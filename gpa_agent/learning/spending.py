@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from gpa_agent.calls.engine import Engine
 from gpa_agent.calls.limits import Limits
 from gpa_agent.calls.prices import Price, price_of
 from gpa_agent.errors import UsageError
+from gpa_agent.learning.report import ModelReport
 from gpa_agent.ledger import Ledger
 from gpa_agent.models import ChatModelRecipe
 from gpa_agent.settings import Settings
@@ -42,6 +43,21 @@ class Spend:
     batch: Path | None = None
     """Folder of OpenAI batch files; where it is given nobody is called: questions are written to
     it, and results are read from it."""
+
+    def left(self, spent: ModelReport | None) -> Spend:
+        """What is left of the limits after a run.
+
+        Args:
+            spent: What the run asked; None where it asked nobody.
+
+        Returns:
+            The limits less what was spent; with 0 left only what the ledger holds is answered.
+        """
+        if spent is None:
+            return self
+        calls = None if self.max_calls is None else max(self.max_calls - spent.calls, 0)
+        cost = None if self.max_cost is None else max(self.max_cost - (spent.cost or 0.0), 0.0)
+        return replace(self, max_calls=calls, max_cost=cost)
 
 
 class Opened(NamedTuple):

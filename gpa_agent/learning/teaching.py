@@ -25,7 +25,12 @@ from gpa_agent.learning.stages import as_judged
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import JudgedBy, LabelKind, turn_input
 from gpa_agent.understanding.protocols import JudgedTurn, SatisfactionReader
-from gpa_agent.understanding.storage import has_classifier, load_satisfaction, save_satisfaction
+from gpa_agent.understanding.storage import (
+    has_classifier,
+    load_satisfaction,
+    remove_classifier,
+    save_satisfaction,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -137,10 +142,12 @@ def teach_satisfaction(
     before = _last(folder)
     if not rows or before.trained_on == fingerprint:
         return None
+    # People by a conversation of theirs: hashes of people differ from workspace to workspace.
+    seen = ledger.earliest_conversations()
     distilled = distil_satisfaction(
         [as_judged(r.turn) for r in rows],
         [Verdict(r.judgment, r.confidence, r.source) for r in rows],
-        [r.person or r.turn.conversation for r in rows],
+        [seen.get(r.person or "") or r.turn.conversation for r in rows],
         encoder,
         in_service=in_service(),
         learned_from=before.rows,
@@ -178,6 +185,19 @@ def _rows(ledger: Ledger, version: str) -> list[JudgedBy]:
 def _fingerprint(rows: Sequence[JudgedBy], encoder: str) -> str:
     said = [[r.turn.conversation, r.turn.idx, int(r.judgment)] for r in rows]
     return sha256(json.dumps([encoder, said]).encode()).hexdigest()
+
+
+def forget_taught(folder: Path) -> None:
+    """Take the taught reader away, and what is remembered of its training.
+
+    Args:
+        folder: The workspace's trained models.
+
+    Raises:
+        StoreError: It cannot be removed.
+    """
+    remove_classifier(folder / KEPT)
+    (folder / f"{KEPT}.json").unlink(missing_ok=True)
 
 
 class _Last(NamedTuple):

@@ -7,6 +7,7 @@ old pages, is emptied, and the file rewritten without its free pages.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Text, and_, cast, delete, literal, or_, select, update
@@ -47,6 +48,41 @@ class Forgetting(Store):
             bump(connection)
         receipt["compacted"] = int(self._compact())
         return receipt
+
+    def forget_aspects(self, intent: str, group: str, other: str, *, names: Collection[str]) -> int:
+        """Take aspects out of every run and every version of a rubric, words and all.
+
+        Args:
+            intent: The intent.
+            group: First-named group.
+            other: Second group or ``*``.
+            names: Of the aspects.
+
+        Returns:
+            How often they were found.
+        """
+        if not names:
+            return 0
+        a, v = aspects.c, rubric_versions.c
+        here = (a.intent == intent, a.group_name == group, a.other == other)
+        versions = select(v.version, v.body).where(
+            v.intent == intent, v.group_name == group, v.other == other
+        )
+        with self._write() as connection:
+            gone = connection.execute(delete(aspects).where(*here, a.name.in_(names))).rowcount
+            for version, body in connection.execute(versions).all():
+                left = [x for x in body["aspects"] if x["name"] not in names]
+                if len(left) < len(body["aspects"]):
+                    gone += len(body["aspects"]) - len(left)
+                    connection.execute(
+                        update(rubric_versions)
+                        .where(v.intent == intent, v.group_name == group, v.other == other)
+                        .where(v.version == version)
+                        .values(body={**body, "aspects": left})
+                    )
+            bump(connection)
+        self._compact()
+        return gone
 
     def _compact(self) -> bool:
         if self._engine.dialect.name != "sqlite":

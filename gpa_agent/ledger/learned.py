@@ -152,6 +152,13 @@ class Learned(Store):
         """The rubrics being served."""
         return self._list(_rubrics().where(_V.status == "live"))
 
+    def last_summary(self) -> dict[str, Any]:
+        """The summary of the latest run; empty where there was none."""
+        statement = select(runs.c.summary).where(runs.c.id == _latest_run())
+        with self._read() as connection:
+            row = connection.execute(statement).first()
+        return dict(row[0]) if row is not None else {}
+
     def revision(self) -> int:
         """Grows with each change of what is live; one indexed read."""
         with self._read() as connection:

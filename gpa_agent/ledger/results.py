@@ -84,16 +84,16 @@ class Results(Store):
             connection.execute(delete(stage_results).where(c.stage == stage, c.key == key))
             _add_results(connection, stage, key, rows)
 
-    def drop_stage_results(self, stage: str, *, keep: Collection[str]) -> None:
+    def drop_stage_results(self, stage: str, *, keys: Collection[str]) -> None:
         """Drop what a stage found under versions that nobody asks for any more.
 
         Args:
             stage: Name of the stage.
-            keep: Versions that stay.
+            keys: The versions.
         """
         c = stage_results.c
         with self._write() as connection:
-            connection.execute(delete(stage_results).where(c.stage == stage, c.key.not_in(keep)))
+            connection.execute(delete(stage_results).where(c.stage == stage, c.key.in_(keys)))
 
     def add_preferences(
         self, rows: Sequence[PreferenceRow], *, source: str, seen: Sequence[str]

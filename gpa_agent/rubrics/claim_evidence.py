@@ -1,11 +1,11 @@
 """Weigh what a model claims: counted by people, tested by permutation, corrected together.
 
 Each claim has two sides, what the first-named group is said to want and what the other is. A
-judged turn of the testing part counts +1 where its preference voices the first, -1 where it
-voices the second, 0 where it voices neither or nothing. The effect is the difference of the
-groups' means, in shares of judged turns (-2 to 2); its p-value comes from dealing people anew,
-its interval from the bootstrap over people, its q-value from Benjamini-Hochberg over all
-claims of the run. A group is given guidance only where enough of its own people voiced it.
+preference of the testing part counts +1 where it voices the first, -1 where it voices the
+second, 0 where it voices neither. The effect is the difference of the groups' means, in shares
+of what was voiced (-2 to 2); its p-value comes from dealing people anew, its interval from the
+bootstrap over people, its q-value from Benjamini-Hochberg over all claims of the run. A group is
+given guidance only where enough of its own people voiced it, and more than voiced the other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from numpy.typing import NDArray
 from gpa_agent.prompts import AspectItem
 from gpa_agent.rubrics.contrast import ContrastConfig, ContrastResult, Sides
 from gpa_agent.rubrics.gate import GateConfig, refusal
-from gpa_agent.rubrics.permutation import bootstrap_people, p_values, permute_people
+from gpa_agent.rubrics.permutation import (
+    bootstrap_people,
+    p_values,
+    permute_people_studentised,
+)
 from gpa_agent.rubrics.records import (
     EVERYBODY_ELSE,
     Aspect,
@@ -42,10 +46,14 @@ _LINKED_PREFERENCES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """The judged turns that a case's claims are tested on; n rows."""
+    """The judged turns that a case's claims are tested on, those that voiced something; n rows.
+
+    Turns that voiced nothing say nothing about wishes: a group that talks more about answers must
+    not look as if it wanted more of everything.
+    """
 
     values: NDArray[np.int8]
-    """(n, K) in {-1, 0, 1}; 0 for a turn whose preference voices no claim."""
+    """(n, K) in {-1, 0, 1}; 0 for a preference that voices neither side."""
     person: NDArray[np.int64]
     """(n,) index of the person."""
     first: NDArray[np.bool_]
@@ -64,6 +72,9 @@ class Hearing:
     problems: tuple[str | None, ...]
     """Why a claim's words may not be served, or None; one per claim."""
     wishes: Wishes
+    undecided: str | None = None
+    """Why nothing can be said this time, where the model gave no usable answer: what is live
+    then stays as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +121,7 @@ def weigh_claims(
         results=tuple(w.result for w in weighings),
         contrasts=tuple(contrasts),
         tested=len(q),
+        undecided=frozenset((h.intent, *h.contrast) for h in hearings if h.undecided),
     )
 
 
@@ -137,25 +149,28 @@ def _figures(
     hearing: Hearing, people: Sides, turns: Sides, config: ContrastConfig
 ) -> ContrastResult:
     intent, contrast, wishes = hearing.intent, hearing.contrast, hearing.wishes
-    reason = _why_untestable(contrast, people, turns, config)
+    reason = hearing.undecided or _why_untestable(contrast, people, turns, config)
     if reason is not None or not hearing.claims:
         return ContrastResult(
             intent=intent, contrast=contrast, people=people, turns=turns, untested=reason
         )
     scores, weight, first = _by_person(wishes)
     rng = np.random.default_rng(_seed_of(config.seed, intent, contrast))
-    differences = permute_people(scores, weight, first, permutations=config.permutations, rng=rng)
+    differences = permute_people_studentised(
+        scores, weight, first, permutations=config.permutations, rng=rng
+    )
     draws = bootstrap_people(scores, weight, first, resamples=config.bootstrap, rng=rng)
     means = scores / weight[:, None]
+    sides = np.stack([scores[s].sum(axis=0) / weight[s].sum() for s in (first, ~first)])
     return ContrastResult(
         intent=intent,
         contrast=contrast,
         people=people,
         turns=turns,
         traits=tuple(range(len(hearing.claims))),
-        effect=differences.observed,
+        effect=sides[0] - sides[1],
         interval=percentile_interval(draws),
-        slopes=np.stack([scores[s].sum(axis=0) / weight[s].sum() for s in (first, ~first)]),
+        slopes=sides,
         p=p_values(differences),
         g=hedges_g(means[first], means[~first]),
         preferences=_voiced_by(wishes),
@@ -194,9 +209,9 @@ def _why_untestable(
         if n_people < config.min_people or n_turns < config.min_turns:
             who = "everybody else" if name == EVERYBODY_ELSE else repr(name)
             return (
-                f"{who} has {n_people} people and {n_turns} explained turns here to test claims "
-                f"on; {config.min_people} people and {config.min_turns} turns are needed on each "
-                "side (aspects are found on some people and tested on the others)"
+                f"{who} has {n_people} people and {n_turns} turns that voiced a wish here, to test "
+                f"claims on; {config.min_people} people and {config.min_turns} turns are needed on "
+                "each side (aspects are found on some people and tested on the others)"
             )
     return None
 
@@ -265,18 +280,23 @@ def _aspect(weighing: _Weighing, k: int, q: float, config: GateConfig) -> Aspect
 
 
 def _guidance(weighing: _Weighing, k: int, min_people: int) -> dict[str, str]:
-    """What to do for each named group, where at least k of its own people voiced it."""
+    """What to do for each named group.
+
+    Only where at least k of its own people voiced that side, and the group voices it more than
+    the other: never against its own wish.
+    """
     item = weighing.hearing.claims[k]
     sides = zip(
         weighing.result.contrast,
         (item.first_wants, item.second_wants),
         weighing.voicing[:, k],
+        weighing.result.slopes[:, k] * (1.0, -1.0),
         strict=True,
     )
     return {
         name: words
-        for name, words, voicing in sides
-        if name != EVERYBODY_ELSE and words and voicing >= min_people
+        for name, words, voicing, leaning in sides
+        if name != EVERYBODY_ELSE and words and voicing >= min_people and leaning > 0
     }
 
 
@@ -294,7 +314,10 @@ def _refusal(
         return "the people it was tested on want it the other way round"
     if not guidance:
         fewest = ", ".join(str(int(n)) for n in weighing.voicing[:, k])
-        return f"voiced by {fewest} people of the sides; {config.min_people} are needed on one"
+        return (
+            f"no side is clearly asked for by its own group: {fewest} people of the groups voice "
+            f"theirs, {config.min_people} are needed, and more of it than of the other side"
+        )
     return refusal(evidence, rating=item.rating, guidance=guidance, protected=False, config=config)
 
 
@@ -302,7 +325,7 @@ def _interpretation(weighing: _Weighing, k: int) -> str:
     """The model's words with the groups' names, and what was counted."""
     item, contrast = weighing.hearing.claims[k], weighing.result.contrast
     counted = [
-        f"{share:.0%} of the judged turns of {_who(name)} ask for {words!r}"
+        f"{share:.0%} of the voiced wishes of {_who(name)} are {words!r}"
         for name, share, words in zip(
             contrast, weighing.shares[:, k], (item.first_wants, item.second_wants), strict=True
         )

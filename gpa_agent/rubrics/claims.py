@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -34,6 +34,8 @@ from gpa_agent.rubrics.fold import FoldConfig, Folded, Voiced, fold
 from gpa_agent.rubrics.guard import Kind, complaint
 from gpa_agent.rubrics.records import Contrast
 
+_NO_ANSWER = "the model gave no usable answer; learn again"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -47,6 +49,8 @@ class Case:
     """The same of the other side."""
     heard: tuple[Voiced, ...]
     """What both sides' people of the testing part voiced, to be attributed."""
+    carried: tuple[AspectItem, ...] = ()
+    """Claims of an earlier run that the fold goes on from: what is still true keeps its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +60,17 @@ class Claimed:
     wishes: NDArray[np.int8]
     """(heard, K): 1 where a preference voices the first side's wish, -1 the other's, else 0."""
     claims: tuple[AspectItem, ...] = ()
-    """Aspects with something to ask for on at least one side; K of them."""
+    """Aspects with something to ask for, voiced by enough people; K of them."""
+    support: tuple[tuple[str, ...], ...] = ()
+    """Ids of the finding part's preferences that voice each claim, as the model named them; K."""
     problems: tuple[str | None, ...] = ()
     """Why the words of a claim may not be served, by our own check or the model's; K of them."""
-    rounds: int = 0
+    unsupported: int = 0
+    """Aspects left out: voiced by too few people to be written down, whatever they say."""
     failed: int = 0
     """Questions of the case that came back without a usable answer."""
+    undecided: str | None = None
+    """Why nothing can be said of the case, where the model gave no usable answer to it."""
 
 
 class Attributed(NamedTuple):
@@ -76,34 +85,57 @@ class Attributed(NamedTuple):
     failed: int
 
 
-def claim(case: Case, config: FoldConfig) -> Flow[Claimed]:
+def claim(case: Case, config: FoldConfig, *, min_people: int) -> Flow[Claimed]:
     """Find what the sides differ in, then ask who voices it; a flow for any engine.
 
     Args:
         case: The contrast.
         config: How the fold goes.
+        min_people: People of the finding part that must voice a claim for it to be written down:
+            the words of fewer might be one person's own.
 
     Returns:
         The claims, and who of the testing part voices them; nothing where a side has no
         voice in the finding part.
     """
-    folded: Folded = yield from fold(case.first, case.other, config)
-    claims = tuple(a for a in folded.aspects if a.rating > 1 and (a.first_wants or a.second_wants))
+    folded: Folded = yield from fold(case.first, case.other, config, case.carried)
+    rated = [a for a in folded.aspects if a.rating > 1 and (a.first_wants or a.second_wants)]
+    support = [_support(folded, a) for a in rated]
+    kept = [i for i, ids in enumerate(support) if _people(case, ids) >= min_people]
+    claims = tuple(rated[i] for i in kept)
+    nothing = Claimed(
+        wishes=np.zeros((len(case.heard), 0), np.int8),
+        unsupported=len(rated) - len(kept),
+        failed=folded.failed,
+    )
     if not claims:
-        nothing = np.zeros((len(case.heard), 0), np.int8)
-        return Claimed(wishes=nothing, rounds=folded.rounds, failed=folded.failed)
+        return replace(nothing, undecided=_NO_ANSWER) if folded.failed else nothing
     attributing = _voices_asks(claims, case.heard, config.minibatch_size)
     checking = [validity_ask(c.name, c.interpretation, _guidance_of(c)) for c in claims]
     answers = yield [*attributing, *checking]
-    attributed = _attribute(answers[: len(attributing)], len(case.heard), len(claims), config)
-    verdicts = answers[len(attributing) :]
-    return Claimed(
+    said, verdicts = answers[: len(attributing)], answers[len(attributing) :]
+    attributed = _attribute(said, len(case.heard), claims, config)
+    silent = all(a.value is None for a in said) or all(a.value is None for a in verdicts)
+    return replace(
+        nothing,
         claims=claims,
+        support=tuple(support[i] for i in kept),
         wishes=attributed.wishes,
         problems=tuple(_problem(c, a) for c, a in zip(claims, verdicts, strict=True)),
-        rounds=folded.rounds,
         failed=folded.failed + attributed.failed + sum(a.value is None for a in verdicts),
+        undecided=_NO_ANSWER if silent else None,
     )
+
+
+def _support(folded: Folded, aspect: AspectItem) -> tuple[str, ...]:
+    voices = folded.voiced.get(aspect.name)
+    return () if voices is None else (*voices.first, *voices.second)
+
+
+def _people(case: Case, ids: Sequence[str]) -> int:
+    """How many people of the finding part stand behind preferences."""
+    named = set(ids)
+    return len({v.person for v in (*case.first, *case.other) if named & {v.id, *v.members}})
 
 
 def claims_key(claims: Sequence[AspectItem], model: str) -> str:
@@ -132,10 +164,10 @@ def _voices_asks(claims: Sequence[AspectItem], heard: Sequence[Voiced], size: in
 
 
 def _attribute(
-    answers: Sequence[Answered], heard: int, claims: int, config: FoldConfig
+    answers: Sequence[Answered], heard: int, claims: Sequence[AspectItem], config: FoldConfig
 ) -> Attributed:
-    """Read who voices what; numbers that do not exist are the model's invention and ignored."""
-    wishes = np.zeros((heard, claims), np.int8)
+    """Read who voices what; numbers and sides that do not exist are the model's invention."""
+    wishes = np.zeros((heard, len(claims)), np.int8)
     failed = 0
     for batch, answered in enumerate(answers):
         if answered.value is None:
@@ -144,7 +176,10 @@ def _attribute(
         start = batch * config.minibatch_size
         size = min(config.minibatch_size, heard - start)
         for voice in cast("VoicesAnswer", answered.value).voices:
-            if 1 <= voice.preference <= size and 1 <= voice.claim <= claims:
+            if not (1 <= voice.preference <= size and 1 <= voice.claim <= len(claims)):
+                continue
+            claim = claims[voice.claim - 1]
+            if claim.first_wants if voice.side == "x" else claim.second_wants:
                 row = start + voice.preference - 1
                 wishes[row, voice.claim - 1] = 1 if voice.side == "x" else -1
     return Attributed(wishes, failed)

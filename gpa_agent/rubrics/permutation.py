@@ -19,6 +19,9 @@ _BLOCK_ELEMENTS = 4_000_000
 _TIE = 1e-9
 """Relative slack under which a permuted statistic counts as equal (rounding must not give p)."""
 
+_NO_ERROR = 1e-6
+"""Standard error below which a difference counts as sure."""
+
 
 class Differences(NamedTuple):
     """A contrast and its distribution under permutation.
@@ -68,6 +71,66 @@ def permute_people(
         size = min(block, permutations - start)
         dealt = rng.permuted(np.broadcast_to(first, (size, len(first))), axis=1)
         parts.append(difference(dealt.astype(np.float64)))
+    return Differences(observed=observed, permuted=np.concatenate(parts))
+
+
+def permute_people_studentised(
+    scores: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    first: NDArray[np.bool_],
+    *,
+    permutations: int,
+    rng: np.random.Generator,
+) -> Differences:
+    """As `permute_people`, each difference over its own standard error.
+
+    Where the people of one side have more rows than those of the other, a mean is firmer on one
+    side than on the other, and dealing people anew does not reproduce that: plain differences
+    then reject too often (one test in four at a nominal 5% with 8 people of 2 rows against 100
+    of 10). Studentised, the test holds its level there too (Janssen 1997; Chung and Romano 2013,
+    https://doi.org/10.1214/13-AOS1090).
+
+    Returns:
+        (T,) and (permutations, T) differences in standard errors.
+    """
+    # Per unit: s, w, s^2, s w, w^2, from which both sides' ratio and its variance follow.
+    columns = scores.shape[1]
+    table = np.concatenate(
+        [scores, weight[:, None], scores**2, scores * weight[:, None], weight[:, None] ** 2], axis=1
+    )
+    total = table.sum(axis=0)
+    units = len(first)
+
+    def mean_and_variance(
+        sums: NDArray[np.float64], people: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        s, w = sums[:, :columns], sums[:, columns : columns + 1]
+        squares = sums[:, columns + 1 : 2 * columns + 1]
+        cross = sums[:, 2 * columns + 1 : 3 * columns + 1]
+        weights = sums[:, 3 * columns + 1 :]
+        mean = s / w
+        spread = np.maximum(squares - 2 * mean * cross + mean**2 * weights, 0.0)
+        small = people / np.maximum(people - 1.0, 1.0)
+        return mean, small[:, None] * spread / w**2
+
+    def differences(side: NDArray[np.floating]) -> NDArray[np.float64]:
+        ours = side @ table
+        people = side.sum(axis=1)
+        our_mean, our_variance = mean_and_variance(ours, people)
+        mean, variance = mean_and_variance(total - ours, units - people)
+        # Where nobody differs from the others on their side the error is 0; a difference is then
+        # as large as it can be, and no difference none.
+        error = np.sqrt(our_variance + variance + _NO_ERROR**2)
+        studentised: NDArray[np.float64] = (our_mean - mean) / error
+        return studentised
+
+    observed = differences(first[None, :].astype(np.float64))[0]
+    block = max(1, _BLOCK_ELEMENTS // units)
+    parts: list[NDArray[np.float64]] = []
+    for start in range(0, permutations, block):
+        size = min(block, permutations - start)
+        dealt = rng.permuted(np.broadcast_to(first, (size, units)), axis=1)
+        parts.append(differences(dealt.astype(np.float64)))
     return Differences(observed=observed, permuted=np.concatenate(parts))
 
 

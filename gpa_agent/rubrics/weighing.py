@@ -37,6 +37,8 @@ class Weighed:
     """What was compared in every intent."""
     tested: int
     """Tests the correction ran over: traits and families of every tested contrast."""
+    undecided: frozenset[tuple[str, str, str]] = frozenset()
+    """(intent, group, other) of which nothing could be said this time: what is live stays."""
 
 
 def plan_contrasts(

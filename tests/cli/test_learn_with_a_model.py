@@ -136,3 +136,24 @@ def test_batches_are_written_answered_and_read_until_all_is_learned(
 
 def test_a_runner_that_does_not_exist_is_misuse(invoke: Invoke, log: Path) -> None:
     assert invoke("learn", log, *WITH, "--runner", "spark").exit_code == 2
+
+
+def test_the_null_check_shares_the_limit_and_does_not_hide_what_was_learned(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    expected = json.loads(invoke("learn", log, *WITH, "--json").stdout)
+    spent = provider.seen.requests
+    again = ("learn", "--workspace", "ws", "--null", "20", "--max-calls", "3", "--json", "--quiet")
+    done = invoke(*again)
+    assert done.exit_code == 4
+    report = json.loads(done.stdout)
+    assert report["rubrics"] == expected["rubrics"]
+    assert report["null"] is None
+    assert provider.seen.requests == spent + 3
+
+
+def test_a_batch_has_no_limits_and_no_null_check(invoke: Invoke, log: Path) -> None:
+    for more in (("--null", "1"), ("--max-calls", "5")):
+        refused = invoke("learn", log, *WITH, "--batch", "files", *more)
+        assert refused.exit_code == 2
+        assert "--batch" in refused.stderr

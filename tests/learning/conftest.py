@@ -14,7 +14,7 @@ from gpa_agent.learning.report import LearnReport
 from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
 from gpa_agent.testing.voiced_world import VoicedWorld, write_log
 
-WORLD = VoicedWorld(seed=0, people=60)
+WORLD = VoicedWorld(seed=0, people=80)
 
 
 class Learned(NamedTuple):

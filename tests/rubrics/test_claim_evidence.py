@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,8 @@ def test_the_interpretation_names_the_groups_and_what_was_counted() -> None:
     assert text.startswith(
         "The novice group asks for steps; the expert group is better off without."
     )
-    assert "67% of the judged turns of the novice group ask for 'Number the steps.'" in text
-    assert "33% of the judged turns of the expert group ask for 'Leave the steps out.'" in text
+    assert "67% of the voiced wishes of the novice group are 'Number the steps.'" in text
+    assert "33% of the voiced wishes of the expert group are 'Leave the steps out.'" in text
 
 
 def test_links_are_to_those_who_voice_their_own_side_one_a_person() -> None:
@@ -135,6 +136,36 @@ def test_a_low_rating_or_refused_words_are_not_served_whatever_the_figures() -> 
     assert only(weigh(refused)).reason == "its words are refused"
 
 
+def test_a_group_is_never_given_the_opposite_of_what_most_of_it_asks_for() -> None:
+    # Experts ask for steps too, only less often; six of twelve ask for none at times.
+    experts = hearing([[1, 1, 1]] * 12, [[1, 1, -1]] * 6 + [[1, 1, 0]] * 6)
+    aspect = only(weigh(experts))
+    assert aspect.status == "approved"
+    assert aspect.guidance == {"novice": "Number the steps."}
+
+
+def test_people_with_many_turns_against_people_with_few_do_not_break_the_null() -> None:
+    rng = np.random.default_rng(0)
+    rejected = 0
+    for _ in range(60):
+        tastes = rng.beta(3, 7, 108)
+        novices = [[int(rng.random() < tastes[p]) for _ in range(2)] for p in range(8)]
+        experts = [[int(rng.random() < tastes[p]) for _ in range(10)] for p in range(8, 108)]
+        evidence = only(weigh(hearing(novices, experts))).evidence
+        assert evidence is not None
+        rejected += evidence.p_value <= 0.05
+    # 60 true nulls at 5%: 3 expected, 8 or more in under 1 of 100; unstudentised about 15.
+    assert rejected <= 8
+
+
+def test_what_the_model_gave_no_answer_to_is_undecided_and_not_tested() -> None:
+    silent = dataclasses.replace(CLEAR, undecided="no usable answer")
+    weighed = weigh(silent)
+    assert weighed.rubrics == ()
+    assert weighed.results[0].untested == "no usable answer"
+    assert weighed.undecided == {("debugging", "novice", "expert")}
+
+
 def test_everybody_else_is_given_no_guidance() -> None:
     against_all = hearing([[1, 1, 1]] * 12, [[-1, -1, -1]] * 12, contrast=Contrast("novice"))
     aspect = only(weigh(against_all))
@@ -145,7 +176,9 @@ def test_everybody_else_is_given_no_guidance() -> None:
 def test_too_few_people_are_not_tested_and_told_so() -> None:
     weighed = weigh(hearing([[1] * 10] * 4, [[-1] * 10] * 12))
     assert weighed.rubrics == ()
-    assert "'novice' has 4 people and 40 explained turns" in (weighed.results[0].untested or "")
+    assert "'novice' has 4 people and 40 turns that voiced a wish" in (
+        weighed.results[0].untested or ""
+    )
 
 
 def test_without_claims_the_rubric_is_empty() -> None:
