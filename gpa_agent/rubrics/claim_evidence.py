@@ -24,7 +24,7 @@ from gpa_agent.rubrics.gate import GateConfig, refusal
 from gpa_agent.rubrics.permutation import (
     bootstrap_people,
     p_values,
-    permute_people_studentised,
+    permute_people,
 )
 from gpa_agent.rubrics.records import (
     EVERYBODY_ELSE,
@@ -156,9 +156,7 @@ def _figures(
         )
     scores, weight, first = _by_person(wishes)
     rng = np.random.default_rng(_seed_of(config.seed, intent, contrast))
-    differences = permute_people_studentised(
-        scores, weight, first, permutations=config.permutations, rng=rng
-    )
+    differences = permute_people(scores, weight, first, permutations=config.permutations, rng=rng)
     draws = bootstrap_people(scores, weight, first, resamples=config.bootstrap, rng=rng)
     means = scores / weight[:, None]
     sides = np.stack([scores[s].sum(axis=0) / weight[s].sum() for s in (first, ~first)])
@@ -168,7 +166,7 @@ def _figures(
         people=people,
         turns=turns,
         traits=tuple(range(len(hearing.claims))),
-        effect=sides[0] - sides[1],
+        effect=differences.effect,
         interval=percentile_interval(draws),
         slopes=sides,
         p=p_values(differences),

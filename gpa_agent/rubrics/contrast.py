@@ -142,14 +142,14 @@ def run_contrast(
         people=people,
         turns=turns,
         traits=tuple(int(t) for t in traits),
-        effect=differences.observed,
+        effect=differences.effect,
         interval=percentile_interval(draws),
         slopes=scores.slopes,
         p=p_values(differences),
         g=hedges_g(scores.plain[scores.first], scores.plain[~scores.first]),
         families=tuple(tested),
         family_p=family_p_values(differences, list(tested.values())),
-        preferences=_speaking_most(rows, first, traits, differences.observed),
+        preferences=_speaking_most(rows, first, traits, differences.effect),
     )
 
 

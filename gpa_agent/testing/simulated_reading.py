@@ -22,6 +22,9 @@ Data = Mapping[str, Any]
 Choices = tuple[str, ...]
 """The names an operator configured, from the system text."""
 
+_read_once = read_wishes.__wrapped__
+"""As `read_wishes`, for whole answers: each comes once, and a log of them is not kept in memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
@@ -148,7 +151,7 @@ def preference(reader: Reader, data: Data, _: Choices) -> dict[str, Any]:
         return {"request": request, "expectation": wanted, "reasons": [wanted]}
     voiced = reader.wishes_of(data["reply"])
     if not voiced and reader.invents():
-        voiced = tuple(Voiced(one.wish, True) for one in read_wishes(data["assistant"]))
+        voiced = tuple(Voiced(one.wish, True) for one in _read_once(data["assistant"]))
     if not voiced:
         return {"request": request, "expectation": "", "reasons": []}
     return {
@@ -164,7 +167,7 @@ def _expectation(reader: Reader, one: Voiced) -> str:
 
 
 def _reason(reader: Reader, one: Voiced, answer: str) -> str:
-    present = one.wish in {read.wish for read in read_wishes(answer)}
+    present = one.wish in {read.wish for read in _read_once(answer)}
     frames = ("gives {noun}", "brings in {noun}") if present else ("says nothing of {noun}",)
     return reader.word(frames).format(noun=reader.noun(one.wish))
 
