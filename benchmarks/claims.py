@@ -185,9 +185,11 @@ def ours(
     """What would be live: claims found on half of the people, tested on the others."""
     contrasts = [Contrast(*world.groups)]
     parts = list(sided(heard, contrasts))
-    flows = [claim(_case(part, merge=merge), fold or FoldConfig()) for part in parts]
-    claimed = engine.drive(flows)
     settings = settings_of(world)
+    config = fold or FoldConfig()
+    claimed = engine.drive(
+        [claim(_case(p, merge=merge), config, min_people=settings.min_people) for p in parts]
+    )
     weighed = weigh_claims(
         [
             hearing_of(p, c.claims, c.problems, _voices(p, c))
@@ -217,8 +219,7 @@ def by_rating(heard: Heard, world: VoicedWorld, engine: InThread) -> list[Served
     for part in sided(heard, [Contrast(*world.groups)]):
         sides = (list(part.first), list(part.other))
         for turn, on_first in zip(part.testing, part.on_first, strict=True):
-            if turn.voiced is not None:
-                sides[0 if on_first else 1].append(turn.voiced)
+            sides[0 if on_first else 1].append(turn.voiced)
         folded: Folded = engine.drive([fold(*sides, PLAIN)])[0]
         for aspect in folded.aspects:
             words = zip(world.groups, (aspect.first_wants, aspect.second_wants), strict=True)
@@ -229,7 +230,7 @@ def by_rating(heard: Heard, world: VoicedWorld, engine: InThread) -> list[Served
 
 def _case(part: Sided, *, merge: bool) -> Case:
     first, other = (_merged(s) if merge else tuple(s) for s in (part.first, part.other))
-    heard = tuple(t.voiced for t in part.testing if t.voiced is not None)
+    heard = tuple(t.voiced for t in part.testing)
     return Case(intent=part.intent, contrast=part.contrast, first=first, other=other, heard=heard)
 
 
@@ -239,8 +240,7 @@ def _merged(side: Sequence[Voiced]) -> tuple[Voiced, ...]:
 
 
 def _voices(part: Sided, claimed: Claimed) -> dict[str, Any]:
-    voiced = [t.input_id for t in part.testing if t.voiced is not None]
-    return dict(zip(voiced, claimed.wishes, strict=True))
+    return dict(zip((t.input_id for t in part.testing), claimed.wishes, strict=True))
 
 
 def is_right(item: Served, world: VoicedWorld, intent: str | None = None) -> bool:

@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     """Requests the provider allows; None: as many as it takes."""
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
     """Tokens, in and out, the provider allows; None: as many as it takes."""
+    label_budget: Annotated[int, Field(ge=0)] | None = None
+    """Turns, and conversations, that the model labels; the rest is labelled locally by classifiers
+    trained on these labels, where they are sure enough. None or 0: it labels everything."""
     price: Price | None = None
     """What the model costs, where the bundled list does not know or is out of date."""
     group_descriptions: dict[Name, str] = Field(default_factory=dict[str, str])

@@ -304,13 +304,13 @@ class Workspace:
         if self.settings.model is None:
             raise UsageError("no chat model is configured: learning calls nobody")
         chosen = spend or Spend()
-        budget = chosen.label_budget
+        budget = self.settings.label_budget
         expected = estimate(
             self.ledger,
             self.settings,
             self.settings.model,
             reader=EmbeddedSatisfaction(self.encoder()),
-            sampled=None if budget is None else Budgeted(self.ledger, budget),
+            sampled=Budgeted(self.ledger, budget) if budget else None,
         )
         if chosen.batch is None or expected.cost is None:
             return expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -38,6 +39,11 @@ R = TypeVar("R")
 
 AHEAD: Final = 2
 """Questions under way for each call in flight: while one is called for, the next is looked up."""
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread keeps the interpreter from the others while the engine is open. The usual 5 ms
+would let a thread that trains or stores hold up the loop at each of its hundreds of steps a
+second."""
 
 _CLOSED: Final = "the engine was closed before all its answers came: take them inside its with"
 
@@ -155,6 +161,8 @@ class AsyncioEngine:
             self._thread.join()
             raise
         self._freeze()
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(min(self._interval, SWITCH_SECONDS))
         return self
 
     def __exit__(
@@ -167,6 +175,7 @@ class AsyncioEngine:
         if running is not None and self._thread is not None:
             running.loop.call_soon_threadsafe(running.stop.set)
             self._thread.join()
+        sys.setswitchinterval(self._interval)
         if self._froze:
             gc.unfreeze()
 

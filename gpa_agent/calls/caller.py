@@ -244,8 +244,9 @@ def priced(model: str, limits: Limits, price: Price | None = None) -> Price | No
     price = price or price_of(model)
     if limits.max_cost is not None and price is None:
         raise UsageError(
-            f"max_cost needs the price of {model!r}, which is not on the list: give one, "
-            "Price(input=..., output=...) in US dollars per million tokens"
+            f"max_cost needs the price of {model!r}, which is not on the list: give it in US "
+            "dollars per million tokens, --price INPUT,OUTPUT (or the setting price), or limit "
+            "max_calls"
         )
     return price
 

@@ -145,7 +145,7 @@ def _key() -> Check:
         detail="set"
         if os.environ.get("OPENAI_API_KEY")
         else "not set, chat and demo are simulated",
-        remedy="set it (and OPENAI_BASE_URL) for real answers; learning needs none",
+        remedy="set it (and OPENAI_BASE_URL) for real answers; the embedded engine needs none",
     )
 
 
@@ -214,7 +214,13 @@ def _model(ws: "Workspace") -> Check:
     try:
         open_chat_model(named, parameters=ws.settings.model_parameters)
     except GPAError as error:
-        return Check(name="model", ok=False, detail=f"{named} cannot be opened", remedy=str(error))
+        return Check(
+            name="model",
+            ok=False,
+            detail=f"{named} cannot be opened",
+            remedy=f"{error}; or learn without: gpa learn --model embedded",
+            exit_code=error.exit_code,
+        )
     return Check(name="model", ok=True, detail=f"{named} opens (it was not called)")
 
 

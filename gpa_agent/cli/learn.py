@@ -70,7 +70,12 @@ def learn(
     ] = 0.01,
     null: Annotated[
         int,
-        typer.Option("--null", min=0, metavar="N", help="Learn N times again on shuffled groups."),
+        typer.Option(
+            "--null",
+            min=0,
+            metavar="N",
+            help="Learn N times again on shuffled groups; with a model it calls it again.",
+        ),
     ] = 0,
     model: Annotated[
         str | None,
@@ -98,9 +103,19 @@ def learn(
         int | None,
         typer.Option(
             "--label-budget",
-            min=1,
+            min=0,
             metavar="N",
-            help="Let the model label N of each kind; classifiers trained on that label the rest.",
+            help="Let the model label N of each kind; classifiers trained on that label the rest. "
+            "Kept; 0: it labels everything.",
+            rich_help_panel=_WITH_A_MODEL,
+        ),
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            "--price",
+            metavar="IN,OUT[,CACHED]",
+            help="What the model costs, dollars per million tokens; kept.",
             rich_help_panel=_WITH_A_MODEL,
         ),
     ] = None,
@@ -144,13 +159,18 @@ def learn(
     """
     from gpa_agent.calls.batch import BatchWaiting
 
-    spend = _spend(max_calls, max_cost, label_budget, runner, batch)
+    spend = _spend(max_calls, max_cost, runner, batch)
     if batch is not None and (null or max_calls is not None or max_cost is not None):
         raise UsageError(
             "--batch calls nobody: leave --null, --max-calls and --max-cost out, and run --null "
             "without --batch when all is learned"
         )
-    how = _publishing(publish)
+    given: dict[str, Any] = {
+        "publish": _publishing(publish),
+        "label_budget": label_budget,
+        "price": _price(price),
+        "concurrency": concurrency,
+    }
     chosen = names(groups)
     taxonomy = plain(read_intents(intents))
     _check_files(logs or [])
@@ -161,7 +181,7 @@ def learn(
             groups=chosen,
             intents=taxonomy,
             model=model,
-            **({} if concurrency is None else {"concurrency": concurrency}),
+            **{name: value for name, value in given.items() if value is not None},
         ) as ws,
         progress_on_stderr(quiet=quiet) as progress,
     ):
@@ -169,29 +189,38 @@ def learn(
             ws.ingest(log, format=format_, max_bad=max_bad, group_by=group_by, progress=progress)
             for log in logs or []
         ]
-        _check_groups(ws, chosen)
+        _check_groups(ws, chosen, group_by)
+        cannot = _cannot_open(ws)
+        if dry_run:
+            expected = ws.estimate(spend) if ws.settings.model else None
+            if logs and not (ws.path / "settings.json").exists():
+                ws.keep_settings()  # what was read is there to go on from
+            _print_estimate(expected, cannot, json_=json_)
+            return
+        if cannot is not None and batch is None:
+            raise cannot
         # From here on there is something to go on from, whatever ends the run.
         ws.keep_settings()
         expected = ws.estimate(spend) if ws.settings.model else None
-        if dry_run:
-            _print_estimate(expected, json_=json_)
-            return
         _say_engine(expected, quiet=quiet)
         try:
-            report = ws.learn(publish=how, spend=spend, progress=progress)
+            report = ws.learn(spend=spend, progress=progress)
         except BatchWaiting as waiting:
             _print_waiting(waiting, json_=json_)
             return
+        report = _beside(report, expected)
         if not json_:
             for ingest in read:
                 _say_bad_lines(ingest)
             print_report(report)
+        before = ws.ledger.count_calls()
         found, wrong = _shuffle(ws, null, spend.left(report.model), progress)
+        calls = ws.ledger.count_calls() - before
     if json_:
-        extra: dict[str, Any] = {"null": found} if null else {}
+        extra: dict[str, Any] = {"null": found, "null_calls": calls} if null else {}
         emit(report.model_dump(mode="json") | extra)
     elif found is not None:
-        _print_null(report, found)
+        _print_null(report, found, calls)
     if wrong is not None:
         raise wrong
 
@@ -274,7 +303,8 @@ def _taught(report: "DistilReport") -> str:
             f"; sure of {report.coverage:.0%}, where it differs from the model on "
             f"{report.cost:.0%} [{low:.0%}, {high:.0%}]; {report.calls_saved:,} calls saved"
         )
-    return f"local {report.classifier} classifier: {served}, {report.reason}{figures}"
+    why = f", {report.reason}" if report.kept != "new" else ""
+    return f"local {report.classifier} classifier: {served}{why}{figures}"
 
 
 def live_items(report: "LearnReport") -> int:
@@ -282,12 +312,13 @@ def live_items(report: "LearnReport") -> int:
     return sum(a.status == "live" for r in report.rubrics for a in r.aspects)
 
 
-def _print_null(report: "LearnReport", shuffled: list[int]) -> None:
+def _print_null(report: "LearnReport", shuffled: list[int], calls: int) -> None:
     clean = sum(n == 0 for n in shuffled)
     screen().print(
         f"items found with the groups as they are: {live_items(report)}; "
         f"with people shuffled between the groups: {', '.join(map(str, shuffled))} "
         f"({clean} of {len(shuffled)} runs found nothing, as they should)"
+        + (f"; {calls:,} more model calls" if calls else "")
     )
 
 
@@ -323,9 +354,14 @@ def _opened(
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _check_groups(ws: "Workspace", named: list[str] | None) -> None:
+def _check_groups(ws: "Workspace", named: list[str] | None, field: str | None) -> None:
     """Refuse groups that no record names: a typing error would quietly compare nobody."""
     known = ws.ledger.group_names()
+    if field is not None and not known:
+        raise UsageError(
+            f"no record has a field {field!r} that names its group; --group-by takes a field at "
+            "the top of each record, beside its messages"
+        )
     missing = [group for group in named or [] if group not in known]
     if missing and known:
         raise UsageError(
@@ -334,10 +370,45 @@ def _check_groups(ws: "Workspace", named: list[str] | None) -> None:
         )
 
 
+def _cannot_open(ws: "Workspace") -> UsageError | None:
+    """Why the model cannot be opened, before anything is kept or promised."""
+    from gpa_agent.models import open_chat_model
+
+    if ws.settings.model is None:
+        return None
+    try:
+        open_chat_model(ws.settings.model, parameters=ws.settings.model_parameters)
+    except UsageError as error:
+        return error
+    return None
+
+
+def _beside(report: "LearnReport", expected: "Estimate | None") -> "LearnReport":
+    """The report with what was expected beside what it came to."""
+    if report.model is None or expected is None:
+        return report
+    told = report.model.model_copy(update={"estimate": expected.model_dump(mode="json")})
+    return report.model_copy(update={"model": told})
+
+
+def _price(text: str | None) -> dict[str, float] | None:
+    if text is None:
+        return None
+    try:
+        figures = [float(part) for part in text.split(",")]
+    except ValueError:
+        figures = []
+    if len(figures) not in (2, 3):
+        raise UsageError(
+            f"--price {text!r}: expected dollars per million tokens, as in 0.15,0.60 or "
+            "0.15,0.60,0.075 (input, output, input from the provider's cache)"
+        )
+    return dict(zip(("input", "output", "cached_input"), figures, strict=False))
+
+
 def _spend(
     max_calls: int | None,
     max_cost: float | None,
-    label_budget: int | None,
     runner: str,
     batch: Path | None,
 ) -> "Spend":
@@ -348,7 +419,6 @@ def _spend(
     return Spend(
         max_calls=max_calls,
         max_cost=max_cost,
-        label_budget=label_budget,
         runner=runner,
         batch=batch,
     )
@@ -367,20 +437,22 @@ def _say_engine(expected: "Estimate | None", *, quiet: bool) -> None:
         note(_sentence(expected))
 
 
-def _print_estimate(expected: "Estimate | None", *, json_: bool) -> None:
+def _print_estimate(expected: "Estimate | None", cannot: UsageError | None, *, json_: bool) -> None:
     if json_:
         emit(None if expected is None else expected.model_dump(mode="json"))
     elif expected is None:
         screen().print("no chat model is configured: learning calls nobody and costs nothing")
     else:
-        screen().print(printable(_sentence(expected)))
+        screen().print(printable(f"{_sentence(expected)}\n{expected.basis}"))
+    if cannot is not None:
+        note(f"the model cannot be opened as things are: {cannot}")
 
 
 def _sentence(expected: "Estimate") -> str:
     cost = "no price known" if expected.cost is None else f"about ${expected.cost:.2f}"
     return (
         f"expected: {expected.calls:,} calls, {expected.input_tokens:,} tokens in, "
-        f"{expected.output_tokens:,} out, {cost} ({expected.basis})"
+        f"{expected.output_tokens:,} out, {cost}"
     )
 
 

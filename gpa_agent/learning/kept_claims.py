@@ -8,6 +8,7 @@ goes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -96,20 +97,27 @@ def kept_claims(ledger: Ledger, source: str) -> dict[tuple[str, str, str], KeptC
     """
     found: dict[tuple[str, str, str], KeptClaims] = {}
     for place, value in ledger.stage_values(CLAIMS_STAGE, source).items():
-        intent, group, other = json.loads(place)
-        body: dict[str, Any] = json.loads(value)
-        stored = ledger.stage_values(VOICES_STAGE, body["key"])
-        found[intent, group, other] = KeptClaims(
-            intent=intent,
-            group=group,
-            other=other,
-            claims=tuple(AspectItem.model_validate(c) for c in body["claims"]),
-            problems=tuple(body["problems"]),
-            support=tuple(tuple(ids) for ids in body["support"]),
-            voices={i: np.frombuffer(v, np.int8) for i, v in stored.items()},
-            fingerprint=body["fingerprint"],
-        )
+        # What another release kept otherwise is found anew.
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            kept = _read(ledger, place, value)
+            found[kept.intent, kept.group, kept.other] = kept
     return found
+
+
+def _read(ledger: Ledger, place: str, value: bytes) -> KeptClaims:
+    intent, group, other = json.loads(place)
+    body: dict[str, Any] = json.loads(value)
+    stored = ledger.stage_values(VOICES_STAGE, body["key"])
+    return KeptClaims(
+        intent=intent,
+        group=group,
+        other=other,
+        claims=tuple(AspectItem.model_validate(c) for c in body["claims"]),
+        problems=tuple(body["problems"]),
+        support=tuple(tuple(ids) for ids in body["support"]),
+        voices={i: np.frombuffer(v, np.int8) for i, v in stored.items()},
+        fingerprint=body["fingerprint"],
+    )
 
 
 def still_supported(kept: KeptClaims, part: Sided, *, min_people: int) -> KeptClaims:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -110,17 +109,11 @@ class Modelled:
         versions = versions_of(self._model, settings)
         with self._opened.engine() as engine:
             stages = {"judge": self._label(ledger, settings, versions, engine, progress)}
-            # Local classifiers are trained while the model explains: both take their time, one
-            # computing and the other waiting. Under a budget what is to be explained depends on
-            # them, so they come first.
-            if self._opened.spend.label_budget is not None:
-                stages |= self._teach(ledger, versions, progress)
-                stages["explain"] = explain_with_model(ledger, engine, source, progress)
-            else:
-                with ThreadPoolExecutor(1, "gpa-teaching") as beside:
-                    taught = beside.submit(self._teach, ledger, versions, progress)
-                    stages["explain"] = explain_with_model(ledger, engine, source, progress)
-                    stages |= taught.result()
+            # Local classifiers come before what depends on their labels; else rubrics come first.
+            taught = self._left_to_label(ledger, settings, versions)
+            if taught:
+                stages |= self._teach(ledger, settings, versions, progress)
+            stages["explain"] = explain_with_model(ledger, engine, source, progress)
             clock = time.perf_counter()
             heard = self._hear(ledger, settings)
             contrasts = contrasts_of(settings, heard.seen.people_of)
@@ -129,6 +122,8 @@ class Modelled:
             self._keep(ledger, contrasted, before)
             runner = engine.name
         weighed = _weigh(contrasted, contrasts, settings)
+        if not taught:
+            stages |= self._teach(ledger, settings, versions, progress)
         untested = sum(r.untested is not None for r in weighed.results)
         stages["contrast"] = StageReport(
             done=len(weighed.results) - untested,
@@ -142,7 +137,7 @@ class Modelled:
             stages,
             model=self._report(runner, unfounded),
             distilled=tuple(self._distilled),
-            notes=_notes(ledger, heard, contrasted),
+            notes=_notes(ledger, heard, contrasted, versions),
         )
 
     def shuffled(
@@ -170,8 +165,8 @@ class Modelled:
     ) -> StageReport:
         """Satisfaction, intents and groups: one stream of questions, so that none waits."""
         clock = time.perf_counter()
-        budget = self._opened.spend.label_budget
-        sampled = None if budget is None else Budgeted(ledger, budget)
+        budget = settings.label_budget
+        sampled = Budgeted(ledger, budget) if budget else None
         sink = LabelSink(ledger, settings, versions, source=self._model)
         for answered in engine.map(label_asks(ledger, settings, versions, sampled=sampled)):
             sink.add(answered)
@@ -183,8 +178,18 @@ class Modelled:
             seconds=time.perf_counter() - clock,
         )
 
+    def _left_to_label(self, ledger: Ledger, settings: Settings, versions: Versions) -> bool:
+        """Whether local classifiers have to label what the model did not."""
+        if settings.label_budget:
+            return True
+        kinds: tuple[tuple[LabelKind, str], ...] = (
+            ("intent", versions.intent),
+            ("group", versions.group),
+        )
+        return any(next(ledger.to_label(kind, version), None) for kind, version in kinds)
+
     def _teach(
-        self, ledger: Ledger, versions: Versions, progress: Progress
+        self, ledger: Ledger, settings: Settings, versions: Versions, progress: Progress
     ) -> dict[str, StageReport]:
         """Train local classifiers on the model's labels, and let them label what is left."""
         clock = time.perf_counter()
@@ -198,7 +203,7 @@ class Modelled:
             remaining=remaining,
         )
         stages: dict[str, StageReport] = {}
-        if remaining and self._opened.spend.label_budget is not None:
+        if remaining and settings.label_budget:
             local = kept_reader(self._folder, self._encoder()) or self._reader()
             stages["judge locally"] = judge(
                 ledger, Sure(local), progress, standing=versions.satisfaction
@@ -387,9 +392,18 @@ def _fingerprint(part: Sided, settings: Settings, model: str) -> str:
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _notes(ledger: Ledger, heard: Heard, contrasted: Sequence[Contrasted]) -> tuple[str, ...]:
+def _notes(
+    ledger: Ledger, heard: Heard, contrasted: Sequence[Contrasted], versions: Versions
+) -> tuple[str, ...]:
     counts = ledger.counts()
     notes: list[str] = []
+    guessed = ledger.count_labels("group", versions.group)
+    if guessed.known:
+        notes.append(
+            f"No record names the group in {guessed.known + guessed.unknown} conversations; the "
+            f"model read it from how {guessed.known} of them begin, and nothing confirms that "
+            f"reading ({guessed.unknown} stay unknown)."
+        )
     if not heard.seen.rows and counts["judgments"]:
         notes.append(
             f"{counts['judgments']} judged answers, and none has a reply that says why: a model "

@@ -30,7 +30,7 @@ from gpa_agent.learning.report import (
 from gpa_agent.learning.stages import Progress
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import AspectRow, ContrastRow, RunRow
-from gpa_agent.rubrics.records import Contrast, ContrastModel, Rubric
+from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Rubric
 from gpa_agent.rubrics.weighing import Weighed
 from gpa_agent.settings import Settings
 
@@ -243,8 +243,19 @@ def _report(rubrics: list[Rubric], found: Found, settings: Settings) -> LearnRep
         distilled=list(found.distilled),
         people=seen.people,
         anonymous=seen.anonymous,
-        notes=[*found.notes, *_notes(seen, weighed, settings, others=found.notes)],
+        notes=[
+            *found.notes,
+            *_notes(seen, weighed, settings, others=found.notes),
+            *_retired(aspects),
+        ],
     )
+
+
+def _retired(aspects: Sequence[Aspect]) -> list[str]:
+    gone = sum(a.status == "retired" and (a.reason or "").startswith("was live") for a in aspects)
+    if not gone:
+        return []
+    return [f"{gone} items that were live are retired; `gpa rubrics rollback` brings them back."]
 
 
 def _notes(seen: Seen, weighed: Weighed, settings: Settings, *, others: Sequence[str]) -> list[str]:
@@ -255,7 +266,7 @@ def _notes(seen: Seen, weighed: Weighed, settings: Settings, *, others: Sequence
             "or preference pairs are what satisfaction is read from."
         )
     missing = sorted(set(settings.groups) - seen.people_of.keys())
-    if missing:
+    if missing and seen.rows:
         known = ", ".join(sorted(seen.people_of)) or "none"
         notes.append(
             f"No judged answer of group {', '.join(map(repr, missing))}; "

@@ -35,9 +35,6 @@ class Spend:
     """US dollars; needs a known price."""
     total_seconds: float | None = None
     """Seconds from the first question on."""
-    label_budget: int | None = None
-    """Turns, and conversations, that the model labels; the rest is labelled locally by
-    classifiers trained on these labels, where they are sure enough."""
     runner: str = "asyncio"
     """What runs the calls; ``daft`` and ``daft-ray`` need the extra ``scale``."""
     batch: Path | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, union, union_all
 
+from gpa_agent.conversations.records import UNKNOWN
 from gpa_agent.ledger.explanations import EXPLAIN, forget_explanations
 from gpa_agent.ledger.opening import Store
 from gpa_agent.ledger.pending import judged_turns
@@ -24,7 +25,19 @@ from gpa_agent.ledger.upserts import upsert
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gpa_agent.ledger.rows import JudgmentRow, LabelRow, PreferenceRow
+    from gpa_agent.ledger.rows import JudgmentRow, LabelKind, LabelRow, PreferenceRow
+
+
+class Labelled(NamedTuple):
+    """A number of labels.
+
+    Attributes:
+        known: Those that name something.
+        unknown: Those that do not.
+    """
+
+    known: int
+    unknown: int
 
 
 class Results(Store):
@@ -126,6 +139,18 @@ class Results(Store):
                 select(c.input_id, c.value).where(c.stage == stage, c.key == key)
             )
             return {row[0]: row[1] for row in rows}
+
+    def count_labels(self, kind: LabelKind, version: str) -> Labelled:
+        """How many labels of a version there are, and how many of them are ``unknown``."""
+        c = labels.c
+        statement = (
+            select(c.value == UNKNOWN, func.count())
+            .where(c.kind == kind, c.version == version)
+            .group_by(c.value == UNKNOWN)
+        )
+        with self._read() as connection:
+            counts = {bool(row[0]): row[1] for row in connection.execute(statement)}
+        return Labelled(counts.get(False, 0), counts.get(True, 0))
 
     def people_groups(self) -> dict[str, str]:
         """The group each person's latest record names; people without one are left out."""

@@ -25,7 +25,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The small encoder: what is tested here does not hang on sentence embeddings."""
-    monkeypatch.setattr("gpa_agent.embedding.find_encoder", HashingEncoder)
+    monkeypatch.setattr("gpa_agent.embedding.find_encoder", lambda **_: HashingEncoder())
 
 
 @pytest.fixture
@@ -157,3 +157,49 @@ def test_a_batch_has_no_limits_and_no_null_check(invoke: Invoke, log: Path) -> N
         refused = invoke("learn", log, *WITH, "--batch", "files", *more)
         assert refused.exit_code == 2
         assert "--batch" in refused.stderr
+
+
+def test_what_is_set_is_kept(invoke: Invoke, provider: ProviderServer, log: Path) -> None:
+    more = ("--publish", "review", "--price", "1,2", "--label-budget", "60", "--concurrency", "7")
+    first = json.loads(invoke("learn", log, *WITH, *more, "--json").stdout)
+    again = json.loads(invoke("learn", "--workspace", "ws", "--json", "--quiet").stdout)
+    for report in (first, again):
+        assert not any(a["status"] == "live" for r in report["rubrics"] for a in r["aspects"])
+    assert first["model"]["cost"] > 0
+    assert first["model"]["estimate"]["cost"] > 0
+    assert first["model"]["by_prompt"]["satisfaction"]["calls"] <= 60
+    assert first["stages"]["judge locally"]["done"] > 0
+    assert {d["classifier"] for d in first["distilled"]} >= {"satisfaction"}
+    assert again["calls"] == 0
+
+
+def test_a_dry_run_changes_no_setting_of_a_workspace(
+    invoke: Invoke, provider: ProviderServer, log: Path
+) -> None:
+    assert invoke("learn", log, *WITH).exit_code == 0
+    other = ("--model", "openai:gpt-4o", "--dry-run", "--quiet")
+    assert invoke("learn", "--workspace", "ws", *other).exit_code == 0
+    assert json.loads(Path("ws/settings.json").read_text())["model"] == "openai:simulated"
+
+
+def test_a_price_that_is_none_is_misuse(invoke: Invoke, log: Path) -> None:
+    refused = invoke("learn", log, *WITH, "--price", "cheap")
+    assert refused.exit_code == 2
+    assert "0.15,0.60" in refused.stderr
+
+
+def test_a_field_for_groups_that_no_record_has_is_misuse(invoke: Invoke, tmp_path: Path) -> None:
+    write_log(VoicedWorld(seed=4, people=3, name_groups=False), tmp_path / "bare.jsonl")
+    refused = invoke("learn", tmp_path / "bare.jsonl", "--workspace", "ws", "--group-by", "tier")
+    assert refused.exit_code == 2
+    assert "'tier'" in refused.stderr
+
+
+def test_doctor_says_whether_the_model_opens(
+    invoke: Invoke, provider: ProviderServer, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke("learn", log, *WITH).exit_code == 0
+    checks = json.loads(invoke("doctor", "--workspace", "ws", "--json").stdout)["checks"]
+    assert next(c for c in checks if c["name"] == "model")["ok"]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert invoke("doctor", "--workspace", "ws").exit_code == 2
