@@ -122,14 +122,14 @@ class Modelled:
             self._keep(ledger, contrasted, before)
             runner = engine.name
         weighed = _weigh(contrasted, contrasts, settings)
-        if not taught:
-            stages |= self._teach(ledger, settings, versions, progress)
         untested = sum(r.untested is not None for r in weighed.results)
         stages["contrast"] = StageReport(
             done=len(weighed.results) - untested,
             skipped=untested,
             seconds=time.perf_counter() - clock,
         )
+        if not taught:
+            stages |= self._teach(ledger, settings, versions, progress)
         unfounded = sum(c.unfounded for c in contrasted)
         return Found(
             weighed,
