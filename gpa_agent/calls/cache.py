@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gpa_agent.ledger import Ledger
     from gpa_agent.prompts.asking import Ask
 
-GATHER_SECONDS: Final = 0.001
+GATHER_SECONDS: Final = 0.002
 """How long lookups and answers gather to share a transaction; a model takes far longer."""
 
 

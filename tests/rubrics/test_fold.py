@@ -252,7 +252,7 @@ def test_the_shorter_side_s_minibatches_are_used_again_in_turn() -> None:
 
 def test_another_order_makes_other_minibatches_of_the_same_preferences() -> None:
     def minibatches(order: int) -> list[set[str]]:
-        config = FoldConfig(minibatch_size=5, order=order)
+        config = FoldConfig(minibatch_size=5, shape="chain", order=order)
         driven = drive(fold(voices(20, "a"), voices(20, "b"), config), everyone_speaks)
         return [wishes(step[0], "first") for step in driven.data]
 
