@@ -134,10 +134,14 @@ class _Smallest:
     def __init__(self, most: int) -> None:
         self._most = most
         self._turns: list[tuple[bytes, Turn]] = []
+        self._full: bytes | None = None
 
     def add(self, turn: Turn) -> None:
-        self._turns.append((_hash(turn.input_id), turn))
-        if len(self._turns) > 4 * self._most:
+        entry = (_hash(turn.input_id), turn)
+        if self._full is not None and entry[0] > self._full:
+            return
+        self._turns.append(entry)
+        if len(self._turns) > 1.5 * self._most:
             self._prune()
 
     def turns(self) -> list[Turn]:
@@ -153,6 +157,8 @@ class _Smallest:
             if said[person] <= _OF_A_PERSON:
                 kept.append(entry)
         self._turns = kept[: self._most]
+        # Once full, what comes behind the last one kept can never get in.
+        self._full = self._turns[-1][0] if len(self._turns) == self._most else None
 
 
 class Sided(NamedTuple):

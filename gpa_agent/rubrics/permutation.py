@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_ELEMENTS = 4_000_000
-"""Entries of one block of dealt sides: 32 MB, whatever the number of people."""
+_BLOCK_ELEMENTS = 1_000_000
+"""Entries of one block of dealt sides: 8 MB, whatever the number of people."""
 _TIE = 1e-9
 """Relative slack under which a permuted statistic counts as equal (rounding must not give p)."""
 
