@@ -180,6 +180,11 @@ class Sided(NamedTuple):
     testing: tuple[Turn, ...]
     on_first: NDArray[np.bool_]
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """(intent, group, other)."""
+        return self.intent, self.contrast.group, self.contrast.other
+
 
 def sided(heard: Heard, contrasts: Sequence[Contrast]) -> Iterator[Sided]:
     """Every contrast in every intent."""

@@ -214,7 +214,7 @@ class Recalled:
         )
         contrasts = contrasts_of(settings, heard.seen.people_of)
         before = kept_claims(ledger, self._source)
-        parts = {(p.intent, *p.contrast): p for p in sided(heard, contrasts)}
+        parts = {part.place: part for part in sided(heard, contrasts)}
         now = {
             place: still_supported(kept, parts[place], min_people=settings.min_people)
             for place, kept in before.items()

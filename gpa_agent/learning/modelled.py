@@ -244,7 +244,7 @@ class Modelled:
         config = fold_config(settings)
         parts = list(sided(heard, contrasts))
         prints = [_fingerprint(part, settings, self._model) for part in parts]
-        earlier = [before.get((p.intent, *p.contrast)) for p in parts]
+        earlier = [before.get(part.place) for part in parts]
         ask = [e is None or e.fingerprint != f for e, f in zip(earlier, prints, strict=True)]
         cases = {
             i: self._case(parts[i], e.claims if e else ()) for i, e in enumerate(earlier) if ask[i]
@@ -327,9 +327,8 @@ class Modelled:
         """Keep claims and attributions; of what is undecided, those of before."""
         kept = dict(before)
         for c in contrasted:
-            place = (c.sided.intent, *c.sided.contrast)
             if c.claimed.undecided is None:
-                kept[place] = c.kept
+                kept[c.sided.place] = c.kept
         keep_claims(ledger, preference_source(self._model), list(kept.values()))
 
     def _report(self, runner: str, unfounded: int) -> ModelReport:

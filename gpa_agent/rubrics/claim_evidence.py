@@ -121,7 +121,9 @@ def weigh_claims(
         results=tuple(w.result for w in weighings),
         contrasts=tuple(contrasts),
         tested=len(q),
-        undecided=frozenset((h.intent, *h.contrast) for h in hearings if h.undecided),
+        undecided=frozenset(
+            (h.intent, h.contrast.group, h.contrast.other) for h in hearings if h.undecided
+        ),
     )
 
 
