@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from gpa_agent.learning.labelling import Labelling
     from gpa_agent.learning.spending import Spend
     from gpa_agent.learning.stages import Progress
-    from gpa_agent.ledger.rows import LabelKind
     from gpa_agent.rubrics.index import RubricIndex
     from gpa_agent.understanding.protocols import (
         GroupClassifier,
@@ -632,10 +631,12 @@ class Workspace:
 
             return Embedded(self.satisfaction_reader(), self._label())
         from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
-        from gpa_agent.learning.model_labels import versions_of  # noqa: PLC0415 -- as above
+        from gpa_agent.learning.model_labels import (  # noqa: PLC0415 -- as above
+            taught_kinds,
+            versions_of,
+        )
 
-        versions = versions_of(model, self.settings)
-        taught: dict[LabelKind, str] = {"intent": versions.intent, "group": versions.group}
+        taught = taught_kinds(self.settings, versions_of(model, self.settings))
         return Recalled(model, labelling=self._label(), taught=taught)
 
     def _live_names(self) -> set[tuple[str, str]]:

@@ -80,6 +80,15 @@ def groups_of(settings: Settings) -> dict[str, str]:
     return {group: known[group] for group in settings.groups}
 
 
+def taught_kinds(settings: Settings, versions: Versions) -> dict[LabelKind, str]:
+    """The kinds of label that a model gives under these settings, with their versions."""
+    asked_about: dict[LabelKind, tuple[bool, str]] = {
+        "intent": (bool(taxonomy_of(settings)), versions.intent),
+        "group": (bool(groups_of(settings)), versions.group),
+    }
+    return {kind: version for kind, (asked, version) in asked_about.items() if asked}
+
+
 def label_asks(
     ledger: Ledger, settings: Settings, versions: Versions, *, sampled: Container[str] | None
 ) -> Iterator[Ask]:

@@ -27,7 +27,13 @@ from gpa_agent.learning.embedded import contrast_config, contrasts_of, gate_conf
 from gpa_agent.learning.finding import Found, model_engine
 from gpa_agent.learning.kept_claims import KeptClaims, hearing_of, keep_claims, kept_claims
 from gpa_agent.learning.labelling import Labelling
-from gpa_agent.learning.model_labels import LabelSink, Versions, label_asks, versions_of
+from gpa_agent.learning.model_labels import (
+    LabelSink,
+    Versions,
+    label_asks,
+    taught_kinds,
+    versions_of,
+)
 from gpa_agent.learning.model_preferences import explain_with_model, preference_source
 from gpa_agent.learning.report import ModelReport, StageReport
 from gpa_agent.learning.spending import Opened
@@ -208,8 +214,8 @@ class Modelled:
             stages["judge locally"] = judge(
                 ledger, Sure(local), progress, standing=versions.satisfaction
             )
-        taught: dict[LabelKind, str] = {"intent": versions.intent, "group": versions.group}
-        labelled = self._labelling.run(ledger, progress, taught=taught)
+        kinds = taught_kinds(settings, versions)
+        labelled = self._labelling.run(ledger, progress, taught=kinds)
         self._distilled = [*filter(None, [satisfaction]), *self._labelling.distilled]
         trained = labelled["train"].done + (satisfaction is not None and satisfaction.trained)
         stages["train"] = StageReport(
