@@ -55,7 +55,8 @@ from gpa_agent.prompts import (
     satisfaction_ask,
 )
 from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
-from gpa_agent.testing.voiced_world import VoicedWorld, taxonomy, write_log
+from gpa_agent.testing.voiced_world import VoicedWorld, taxonomy
+from gpa_agent.testing.world_logs import write_log
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -58,8 +58,9 @@ from gpa_agent.settings import Settings
 from gpa_agent.testing.completions import count_tokens, prompt_tokens
 from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
 from gpa_agent.testing.simulated_provider import SimulatedProvider
-from gpa_agent.testing.voiced_world import VoicedWorld, write_log
+from gpa_agent.testing.voiced_world import VoicedWorld
 from gpa_agent.testing.wishes import read_wishes
+from gpa_agent.testing.world_logs import write_log
 
 R = TypeVar("R")
 

@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 from gpa_agent import Workspace
-from gpa_agent.testing.chat_world import ChatWorld, write_log
+from gpa_agent.testing.chat_world import ChatWorld
+from gpa_agent.testing.world_logs import write_log
 
 
 def main() -> None:

@@ -17,14 +17,10 @@ Everything is simulated and says so in each record. The same seed gives the same
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpa_agent.errors import UsageError
 from gpa_agent.settings import Intent
@@ -33,9 +29,7 @@ from gpa_agent.testing.chance import gauss, pick
 from gpa_agent.testing.simulated_users import Reaction, SimulatedUser
 from gpa_agent.testing.topics import Topic, topics, topics_of
 from gpa_agent.testing.utterances import ask
-
-if TYPE_CHECKING:
-    import io
+from gpa_agent.testing.world_logs import write_from_command_line
 
 Tastes = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Group to intent to feature to log-odds of SAT per standard deviation."""
@@ -249,59 +243,17 @@ def taxonomy() -> dict[str, Intent]:
     }
 
 
-def lines(world: ChatWorld) -> Iterator[str]:
-    """A world's log as JSON Lines, newline included."""
-    for record in world.log():
-        yield json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def write_log(world: ChatWorld, path: Path) -> int:
-    """Write a world's log; gzip where the name ends in ``.gz``, with no time in it.
-
-    Args:
-        world: The world to write.
-        path: The file to write or overwrite.
-
-    Returns:
-        The number of conversations.
-    """
-    with path.open("wb") as raw:
-        if path.suffix != ".gz":
-            return _write(world, raw)
-        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-            return _write(world, packed)
-
-
-def _write(world: ChatWorld, out: io.BufferedIOBase) -> int:
-    count = 0
-    for line in lines(world):
-        out.write(line.encode("utf-8"))
-        count += 1
-    return count
-
-
 def main(argv: list[str] | None = None) -> None:
     """Write a simulated log (and its taxonomy) to files."""
-    parser = argparse.ArgumentParser(
-        prog="python -m gpa_agent.testing.chat_world",
-        description="Write the log of a simulated chat app with planted preferences.",
+    write_from_command_line(
+        argv,
+        ChatWorld,
+        taxonomy,
+        module="gpa_agent.testing.chat_world",
+        about="Write the log of a simulated chat app with planted preferences.",
+        people=120,
+        conversations=6,
     )
-    parser.add_argument("--out", type=Path, required=True, help="log to write (.jsonl or .gz)")
-    parser.add_argument("--taxonomy", type=Path, help="write the intents here, as JSON")
-    parser.add_argument("--people", type=int, default=120, help="people per group")
-    parser.add_argument("--conversations", type=int, default=6, help="conversations per person")
-    parser.add_argument("--null", action="store_true", help="groups differ in nothing")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
-    world = ChatWorld(
-        people=args.people, conversations=args.conversations, null=args.null, seed=args.seed
-    )
-    count = write_log(world, args.out)
-    if args.taxonomy is not None:
-        intents = {name: intent.model_dump(mode="json") for name, intent in taxonomy().items()}
-        text = json.dumps(intents, indent=1, ensure_ascii=False) + "\n"
-        args.taxonomy.write_text(text, encoding="utf-8")
-    print(f"wrote {count} simulated conversations to {args.out}")  # noqa: T201 -- a command
 
 
 if __name__ == "__main__":

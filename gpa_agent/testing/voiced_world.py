@@ -22,15 +22,10 @@ Everything is simulated and says so in each record. The same seed gives the same
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import gzip
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,10 +38,9 @@ from gpa_agent.testing.chat_world import taxonomy as chat_taxonomy
 from gpa_agent.testing.topics import Topic, topics_of
 from gpa_agent.testing.utterances import voice
 from gpa_agent.testing.wishes import Voiced, read_wishes, remark, wishes
+from gpa_agent.testing.world_logs import write_from_command_line
 
 if TYPE_CHECKING:
-    import io
-
     from gpa_agent.settings import Intent
 
 SIMULATED = "gpa_agent.testing.voiced_world: no person and no model stands behind this"
@@ -422,55 +416,17 @@ def taxonomy() -> dict[str, Intent]:
     return chat_taxonomy()
 
 
-def lines(world: VoicedWorld) -> Iterator[str]:
-    """A world's log as JSON Lines, newline included."""
-    for record in world.log():
-        yield json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def write_log(world: VoicedWorld, path: Path) -> int:
-    """Write a world's log; gzip where the name ends in ``.gz``, with no time in it.
-
-    Args:
-        world: The world to write.
-        path: The file to write or overwrite.
-
-    Returns:
-        The number of conversations.
-    """
-    written = 0
-    with path.open("wb") as raw, contextlib.ExitStack() as stack:
-        out: io.BufferedIOBase = raw
-        if path.suffix == ".gz":
-            out = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
-        for line in lines(world):
-            out.write(line.encode("utf-8"))
-            written += 1
-    return written
-
-
 def main(argv: list[str] | None = None) -> None:
     """Write a simulated log (and its taxonomy) to files."""
-    parser = argparse.ArgumentParser(
-        prog="python -m gpa_agent.testing.voiced_world",
-        description="Write the log of a simulated chat app whose users say what they want.",
+    write_from_command_line(
+        argv,
+        VoicedWorld,
+        taxonomy,
+        module="gpa_agent.testing.voiced_world",
+        about="Write the log of a simulated chat app whose users say what they want.",
+        people=100,
+        conversations=4,
     )
-    parser.add_argument("--out", type=Path, required=True, help="log to write (.jsonl or .gz)")
-    parser.add_argument("--taxonomy", type=Path, help="write the intents here, as JSON")
-    parser.add_argument("--people", type=int, default=100, help="people per group")
-    parser.add_argument("--conversations", type=int, default=4, help="conversations per person")
-    parser.add_argument("--null", action="store_true", help="groups differ in nothing")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
-    world = VoicedWorld(
-        people=args.people, conversations=args.conversations, null=args.null, seed=args.seed
-    )
-    count = write_log(world, args.out)
-    if args.taxonomy is not None:
-        intents = {name: intent.model_dump(mode="json") for name, intent in taxonomy().items()}
-        text = json.dumps(intents, indent=1, ensure_ascii=False) + "\n"
-        args.taxonomy.write_text(text, encoding="utf-8")
-    print(f"wrote {count} simulated conversations to {args.out}")  # noqa: T201 -- a command
 
 
 if __name__ == "__main__":

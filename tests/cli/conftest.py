@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gpa_agent.cli.app import app
-from gpa_agent.testing.chat_world import ChatWorld, write_log
+from gpa_agent.testing.chat_world import ChatWorld
+from gpa_agent.testing.world_logs import write_log
 from tests.cli.support import Invoke, Run, Taught, run_gpa
 
 

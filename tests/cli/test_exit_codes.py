@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import gpa_agent
-from gpa_agent.testing.chat_world import ChatWorld, lines
+from gpa_agent.testing.chat_world import ChatWorld
+from gpa_agent.testing.world_logs import lines
 from gpa_agent.workspace import Workspace
 from tests.cli.support import Invoke, Run, Taught
 

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from gpa_agent.learning.report import LearnReport
-from gpa_agent.testing.chat_world import ChatWorld, lines, write_log
+from gpa_agent.testing.chat_world import ChatWorld
+from gpa_agent.testing.world_logs import lines, write_log
 from gpa_agent.workspace import Workspace
 from tests.cli.support import Invoke, Run, Taught
 

@@ -9,7 +9,8 @@ import pytest
 from gpa_agent.embedding import HashingEncoder
 from gpa_agent.testing.faults import Faults
 from gpa_agent.testing.provider_server import ProviderServer
-from gpa_agent.testing.voiced_world import VoicedWorld, write_log
+from gpa_agent.testing.voiced_world import VoicedWorld
+from gpa_agent.testing.world_logs import write_log
 from tests.cli.support import Invoke
 
 WITH = ("--workspace", "ws", "--groups", "novice,expert", "--model", "openai:simulated", "--quiet")

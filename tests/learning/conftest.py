@@ -12,7 +12,8 @@ from gpa_agent import Workspace
 from gpa_agent.embedding import HashingEncoder
 from gpa_agent.learning.report import LearnReport
 from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
-from gpa_agent.testing.voiced_world import VoicedWorld, write_log
+from gpa_agent.testing.voiced_world import VoicedWorld
+from gpa_agent.testing.world_logs import write_log
 
 WORLD = VoicedWorld(seed=0, people=80)
 

@@ -17,7 +17,8 @@ from gpa_agent.embedding import HashingEncoder
 from gpa_agent.learning.estimate import Estimate, estimate
 from gpa_agent.models import model_name
 from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
-from gpa_agent.testing.voiced_world import VoicedWorld, taxonomy, write_log
+from gpa_agent.testing.voiced_world import VoicedWorld, taxonomy
+from gpa_agent.testing.world_logs import write_log
 from gpa_agent.understanding.satisfaction import EmbeddedSatisfaction
 
 MODEL = SimulatedChatModel()

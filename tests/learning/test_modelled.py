@@ -23,7 +23,8 @@ from gpa_agent.learning.model_preferences import preference_source
 from gpa_agent.learning.spending import Spend
 from gpa_agent.testing.simulated_chat_model import SimulatedChatModel
 from gpa_agent.testing.simulated_provider import SimulatedProvider
-from gpa_agent.testing.voiced_world import VoicedWorld, planted_of, taxonomy, write_log
+from gpa_agent.testing.voiced_world import VoicedWorld, planted_of, taxonomy
+from gpa_agent.testing.world_logs import write_log
 from tests.learning.conftest import WORLD, Learned, open_workspace, served
 
 

@@ -19,18 +19,12 @@ from gpa_agent.demo import SEED, bundled_log, bundled_taxonomy
 from gpa_agent.errors import UsageError
 from gpa_agent.rubrics.traits import catalogue
 from gpa_agent.testing.answers import FEATURES, PARTS, Recipe, assemble, draw_recipe, measure
-from gpa_agent.testing.chat_world import (
-    DEMO_TASTES,
-    SIMULATED,
-    ChatWorld,
-    lines,
-    taxonomy,
-    write_log,
-)
+from gpa_agent.testing.chat_world import DEMO_TASTES, SIMULATED, ChatWorld, taxonomy
 from gpa_agent.testing.simulated_users import SimulatedUser, untailored
 from gpa_agent.testing.tailoring_model import TailoringChatModel, read_guidance
 from gpa_agent.testing.topics import Topic, nearest_topic, topics, topics_of
 from gpa_agent.testing.utterances import WISHES
+from gpa_agent.testing.world_logs import lines, write_log
 
 
 @given(

@@ -24,13 +24,12 @@ from gpa_agent.testing.voiced_world import (
     MANNERS,
     SIMULATED,
     VoicedWorld,
-    lines,
     main,
     planted_of,
     taxonomy,
-    write_log,
 )
 from gpa_agent.testing.wishes import Voiced, read_wishes, remarks, wishes
+from gpa_agent.testing.world_logs import lines, write_log
 
 PAIR = ("novice", "expert")
 
