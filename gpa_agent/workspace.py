@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gpa_agent.embedding import TextEncoder
     from gpa_agent.learning.estimate import Estimate
-    from gpa_agent.learning.finding import Finder
+    from gpa_agent.learning.finding import Finder, Shuffler
     from gpa_agent.learning.labelling import Labelling
     from gpa_agent.learning.spending import Spend
     from gpa_agent.learning.stages import Progress
@@ -298,7 +298,9 @@ class Workspace:
         from gpa_agent.learning.estimate import estimate  # noqa: PLC0415 -- as above
         from gpa_agent.learning.spending import Spend  # noqa: PLC0415 -- as above
         from gpa_agent.learning.teaching import Budgeted  # noqa: PLC0415 -- as above
-        from gpa_agent.understanding.satisfaction import EmbeddedSatisfaction  # noqa: PLC0415
+        from gpa_agent.understanding.satisfaction import (  # noqa: PLC0415 -- as above
+            EmbeddedSatisfaction,
+        )
 
         if self.settings.model is None:
             raise UsageError("no chat model is configured: learning calls nobody")
@@ -329,7 +331,7 @@ class Workspace:
             self.ledger, self.settings, finder=self._finder(spend), times=times, progress=progress
         )
 
-    def _finder(self, spend: Spend | None) -> Finder:
+    def _finder(self, spend: Spend | None) -> Shuffler:
         """The engine that the settings ask for."""
         if self.settings.model is None:
             from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- keeps serving light

@@ -78,6 +78,10 @@ class Finder(Protocol):
         """Run every stage over what the ledger holds."""
         ...
 
+
+class Shuffler(Finder, Protocol):
+    """An engine that can also find on groups that were dealt at random."""
+
     def shuffled(
         self, ledger: Ledger, settings: Settings, times: int, progress: Progress
     ) -> list[Weighed]:

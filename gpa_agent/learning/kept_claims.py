@@ -29,7 +29,6 @@ from gpa_agent.prompts import AspectItem
 from gpa_agent.rubrics.claim_evidence import Hearing, Wishes, weigh_claims
 from gpa_agent.rubrics.claims import claims_key
 from gpa_agent.rubrics.observations import index_people
-from gpa_agent.rubrics.weighing import Weighed
 from gpa_agent.settings import Settings
 
 CLAIMS_STAGE = "claims"
@@ -238,9 +237,3 @@ class Recalled:
         )
         progress("contrast", len(hearings), len(hearings))
         return Found(weighed, heard.seen, stages)
-
-    def shuffled(
-        self, ledger: Ledger, settings: Settings, times: int, progress: Progress
-    ) -> list[Weighed]:
-        """Not to be had without asking: claims have to be found anew on shuffled groups."""
-        raise NotImplementedError

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
-from gpa_agent.learning.finding import Finder, Found, Seen
+from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler
 from gpa_agent.learning.publishing import changes, only_live, settle
 from gpa_agent.learning.report import (
     BadLineModel,
@@ -163,7 +163,7 @@ def learn(
 
 
 def learn_null(
-    ledger: Ledger, settings: Settings, *, finder: Finder, times: int, progress: Progress
+    ledger: Ledger, settings: Settings, *, finder: Shuffler, times: int, progress: Progress
 ) -> list[int]:
     """How many aspects would be live if people's groups were dealt at random.
 

@@ -279,30 +279,8 @@ class Pending(Store):
             those without a result are left out, and turns served to nobody known.
         """
         judged, result = judged_turns(), stage_results.alias("result")
-        groups, intents = labels.alias("groups"), labels.alias("intents")
-        c = conversations
-        statement = (
-            select(
-                turns.c.conversation_id,
-                turns.c.idx,
-                c.c.person,
-                _effective(c, "group", groups),
-                _effective(c, "intent", intents),
-                judged.judgment,
-                judged.confidence,
-                result.c.value,
-            )
-            .select_from(
-                judged.source.join(c, c.c.id == turns.c.conversation_id)
-                .join(result, _is_result(result, stage, key, _turn_input()))
-                .outerjoin(groups, _label_of(groups, "conversation", "group", c.c.id))
-                .outerjoin(intents, _label_of(intents, "conversation", "intent", c.c.id))
-            )
-            .where(
-                judged.judgment != 0,
-                # Anybody can open five anonymous threads: served turns count for known people only.
-                or_(c.c.person.is_not(None), c.c.source != LIVE),
-            )
+        statement = _counted(judged, result, stage, key).add_columns(
+            judged.confidence, result.c.value
         )
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
             for row in page:
@@ -331,37 +309,16 @@ class Pending(Store):
         Yields:
             Turns in the order of (conversation, idx); those served to nobody known are left out.
         """
-        judged, explained = judged_turns(), stage_results.alias("explained")
-        groups, intents = labels.alias("groups"), labels.alias("intents")
-        c, said = conversations, preferences
-        statement = (
-            select(
-                turns.c.conversation_id,
-                turns.c.idx,
-                c.c.person,
-                _effective(c, "group", groups),
-                _effective(c, "intent", intents),
-                judged.judgment,
-                said.c.id,
-                said.c.expectation,
-                said.c.reason,
-            )
-            .select_from(
-                judged.source.join(c, c.c.id == turns.c.conversation_id)
-                .join(explained, _is_result(explained, EXPLAIN, source, _turn_input()))
-                .outerjoin(groups, _label_of(groups, "conversation", "group", c.c.id))
-                .outerjoin(intents, _label_of(intents, "conversation", "intent", c.c.id))
-                .outerjoin(
-                    said,
-                    and_(
-                        said.c.subject == "conversation",
-                        said.c.subject_id == turns.c.conversation_id,
-                        said.c.idx == turns.c.idx,
-                        said.c.source == source,
-                    ),
-                )
-            )
-            .where(judged.judgment != 0, or_(c.c.person.is_not(None), c.c.source != LIVE))
+        explained, said = stage_results.alias("explained"), preferences
+        counted = _counted(judged_turns(), explained, EXPLAIN, source)
+        of_the_turn = and_(
+            said.c.subject == "conversation",
+            said.c.subject_id == turns.c.conversation_id,
+            said.c.idx == turns.c.idx,
+            said.c.source == source,
+        )
+        statement = counted.add_columns(said.c.id, said.c.expectation, said.c.reason).outerjoin(
+            said, of_the_turn
         )
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
             for conversation, idx, person, group, intent, judgment, *said_of_it in page:
@@ -471,6 +428,36 @@ class Pending(Store):
                 conversation: tuple(text for _, text in rows)
                 for conversation, rows in groupby(connection.execute(statement), key=itemgetter(0))
             }
+
+
+def _counted(judged: Judged, result: FromClause, stage: str, key: str) -> Any:  # noqa: ANN401 -- a type that differs by SQLAlchemy release
+    """Judged turns that count and have a result of a stage.
+
+    Columns: conversation, position, person, group, intent, judgment; more may be added.
+    """
+    groups, intents = labels.alias("groups"), labels.alias("intents")
+    c = conversations
+    return (
+        select(
+            turns.c.conversation_id,
+            turns.c.idx,
+            c.c.person,
+            _effective(c, "group", groups),
+            _effective(c, "intent", intents),
+            judged.judgment,
+        )
+        .select_from(
+            judged.source.join(c, c.c.id == turns.c.conversation_id)
+            .join(result, _is_result(result, stage, key, _turn_input()))
+            .outerjoin(groups, _label_of(groups, "conversation", "group", c.c.id))
+            .outerjoin(intents, _label_of(intents, "conversation", "intent", c.c.id))
+        )
+        .where(
+            judged.judgment != 0,
+            # Anybody can open five anonymous threads: served turns count for known people only.
+            or_(c.c.person.is_not(None), c.c.source != LIVE),
+        )
+    )
 
 
 class _Replied(NamedTuple):
