@@ -28,7 +28,7 @@ from gpa_agent.calls.messages import Usage, finish_reason, usage_of
 from gpa_agent.ledger import CallRow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from gpa_agent.calls.prices import Price
     from gpa_agent.ledger import Ledger
@@ -86,9 +86,17 @@ class CallCache(BaseCache):
         model: Name of the model; part of the key, since some models tell LangChain only their
             parameters.
         price: What the model costs; None where that is not known.
+        answered: Called when an answer has come, before it is committed.
     """
 
-    def __init__(self, ledger: Ledger, *, model: str, price: Price | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        model: str,
+        price: Price | None = None,
+        answered: Callable[[], None] | None = None,
+    ) -> None:
         self.hits = 0
         """Answers found."""
         self.misses = 0
@@ -96,6 +104,7 @@ class CallCache(BaseCache):
         self._ledger = ledger
         self._model = model
         self._price = price
+        self._answered = answered
         self._lookups = Grouped(self._find, seconds=GATHER_SECONDS)
         self._updates = Grouped(self._store, seconds=GATHER_SECONDS)
 
@@ -125,6 +134,8 @@ class CallCache(BaseCache):
     @override
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """As `update`; returns when the answer is committed."""
+        if self._answered is not None:
+            self._answered()
         for row in self._rows(prompt, llm_string, return_val):
             await self._updates.do(row)
 

@@ -127,7 +127,7 @@ class Caller:
             random=random or Random(),
         )
         self._under_way: dict[Ask, asyncio.Event] = {}
-        self._cache = CallCache(ledger, model=name, price=price)
+        self._cache = CallCache(ledger, model=name, price=price, answered=self._gate.answered)
         self._model = model.model_copy(update={"cache": self._cache, "rate_limiter": self._gate})
 
     async def ask(self, ask: Ask) -> Answered:

@@ -23,7 +23,7 @@ class Limits:
     """
 
     concurrency: int = 16
-    """Calls in flight, at most."""
+    """Calls in flight, at most: what the provider works on at a time."""
     requests_per_minute: float | None = None
     """Calls started a minute; spread evenly, so that no short window sees more."""
     tokens_per_minute: float | None = None
@@ -40,6 +40,16 @@ class Limits:
     """Seconds one question may take over all its tries, waiting included."""
     tries: int = 8
     """Calls made for one question, at most; being told to come back later is not a try."""
+
+    @property
+    def unstored(self) -> int:
+        """Calls a kill can cost, at most: those in flight, and answers that are being stored.
+
+        While an answer is stored the next call is made already, so that the provider never waits
+        for a disk; with one call in sixteen in that state a run is about as fast as with any
+        number.
+        """
+        return self.concurrency + self.concurrency // 16
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -165,18 +165,16 @@ def aspects_ask(
     return _ask("aspects", data)
 
 
-def merge_ask(left: Sequence[AspectItem], right: Sequence[AspectItem]) -> Ask:
-    """Two lists of aspects made one: a tree fold's inner node, answered by `AspectsAnswer`.
+def merge_ask(*lists: Sequence[AspectItem]) -> Ask:
+    """Lists of aspects made one: a tree fold's inner node, answered by `AspectsAnswer`.
 
     Args:
-        left: Aspects found in one part of the preferences, with their numbers.
-        right: Aspects found in another part.
+        lists: Aspects found in one part of the preferences each, with their numbers; two to four.
     """
-    data = data_of(
-        left=[_aspect(aspect, numbers=True) for aspect in left],
-        right=[_aspect(aspect, numbers=True) for aspect in right],
-    )
-    return _ask("merging", data)
+    shown: list[JSONValue] = [
+        [_aspect(aspect, numbers=True) for aspect in aspects] for aspects in lists
+    ]
+    return _ask("merging", data_of(lists=shown))
 
 
 def voices_ask(claims: Sequence[ClaimSides], preferences: Sequence[Numbered]) -> Ask:

@@ -11,8 +11,9 @@ Where this departs from the paper:
   would have the last word on the whole list.
 - The paper pairs minibatches without saying how; here the i-th meets the i-th, and the shorter
   side's are used again in turn, or every pair is asked.
-- Long folds are trees: minibatches are contrasted side by side and their lists merged two by two,
-  so that time grows with the logarithm of their number, and a late round cannot undo early ones.
+- Long folds are trees: minibatches are contrasted side by side and their lists merged four by
+  four, so that time grows with the logarithm of their number, and a late round cannot undo early
+  ones.
 - What the model names as evidence is kept: each aspect knows the preferences that voice it.
 
 The sides are never named: the model sees a first and a second one.
@@ -24,13 +25,18 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice, pairwise, product
+from itertools import chain, count, islice, pairwise, product
 from typing import Final, Literal, NamedTuple, cast
 
 from gpa_agent.calls.engine import Answered, Flow
 from gpa_agent.errors import UsageError
 from gpa_agent.prompts import AspectItem, AspectsAnswer, Numbered, aspects_ask, merge_ask
 from gpa_agent.prompts.asking import Ask
+
+_MERGED: Final = 4
+"""Most lists in one merge. Merges wait for one another, so that two by two a fold of a dozen
+minibatches would wait four times where this waits twice; more would make a long question of
+lists of up to twelve aspects."""
 
 _SHOWN_VOICES: Final = 5
 """Numbers an aspect has on each side in a merge: five tell many voices from few, and an answer
@@ -75,7 +81,7 @@ class FoldConfig:
     shape: Literal["chain", "tree", "auto"] = "auto"
     """``chain``: each round is shown the list of the one before (the paper's); ``tree``: rounds
     side by side, then merges; ``auto``: a tree from ``tree_from`` rounds on."""
-    tree_from: int = 4
+    tree_from: int = 3
     """Rounds from which ``auto`` is a tree; at least 2."""
     order: int = 0
     """Which shuffle of the preferences; the same for the same ids, whatever order they come in."""
@@ -155,7 +161,7 @@ def fold(
     """Find the aspects in which two sides differ; a flow for any engine.
 
     Every preference is in at least one round. A question without a usable answer leaves the
-    aspects as they were and is counted; a merge without one keeps both its lists.
+    aspects as they were and is counted; a merge without one keeps all its lists.
 
     To refine what was found before with what has come since, call it with the new preferences
     and the ``aspects`` of before: a chain starts from them, a tree merges them in as one more list.
@@ -205,14 +211,15 @@ def _tree(rounds: Sequence[_Round], start: _Found, tally: _Tally) -> Flow[_Found
     lists = _with_aspects([start, *(said for said in read if said is not None)])
     while len(lists) > 1:
         tally.depth += 1
-        pairs = list(zip(lists[::2], lists[1::2], strict=False))
-        shown = [_numbered_lists(left, right) for left, right in pairs]
-        answers = yield [merge_ask(left, right) for left, right, _ in shown]
+        groups = [lists[at : at + _MERGED] for at in range(0, len(lists), _MERGED)]
+        alone = groups.pop() if len(groups[-1]) == 1 else []
+        numbered = [_numbered_lists(group) for group in groups]
+        answers = yield [merge_ask(*shown) for shown, _ in numbered]
         merged = [
-            _merged(left, right, _read(a, key, tally))
-            for (left, right), (_, _, key), a in zip(pairs, shown, answers, strict=True)
+            _merged(group, _read(a, key, tally))
+            for group, (_, key), a in zip(groups, numbered, answers, strict=True)
         ]
-        lists = _with_aspects([*merged, *lists[2 * len(pairs) :]])
+        lists = _with_aspects([*merged, *alone])
     return lists[0] if lists else _Found((), {})
 
 
@@ -261,30 +268,33 @@ def _ids(voiced: Voiced) -> tuple[str, ...]:
     return voiced.members or (voiced.id,)
 
 
-def _numbered_lists(left: _Found, right: _Found) -> tuple[list[AspectItem], list[AspectItem], _Key]:
-    """Two lists to merge: each aspect with numbers of its own, which an answer passes on.
+def _numbered_lists(lists: Sequence[_Found]) -> tuple[list[list[AspectItem]], _Key]:
+    """Lists to merge: each aspect with numbers of its own, which an answer passes on.
 
     A number stands for its aspect and everybody who voices it, so that merged aspects inherit
     by what they were made of, whatever they are called.
     """
-    key, counter, shown = _Key(), count(1), list[AspectItem]()
-    for found in (left, right):
+    key, counter, numbered = _Key(), count(1), list[list[AspectItem]]()
+    for found in lists:
+        shown = list[AspectItem]()
         for aspect in found.aspects:
             voices = found.voices.get(_folded(aspect.name), Voices())
             first, second = (list(islice(counter, min(len(i), _SHOWN_VOICES))) for i in voices)
             key.first.update(dict.fromkeys(first, voices))
             key.second.update(dict.fromkeys(second, voices))
             shown.append(aspect.model_copy(update={"first": first, "second": second}))
-    return shown[: len(left.aspects)], shown[len(left.aspects) :], key
+        numbered.append(shown)
+    return numbered, key
 
 
-def _merged(left: _Found, right: _Found, said: _Found | None) -> _Found:
-    """What a merge says, or both lists as they are; same names inherit without being named."""
-    before = _together(left.voices, right.voices)
+def _merged(lists: Sequence[_Found], said: _Found | None) -> _Found:
+    """What a merge says, or its lists as they are; same names inherit without being named."""
+    before = _together(*(found.voices for found in lists))
     if said is not None:
         return _Found(said.aspects, _together(before, said.voices))
     kept = dict[str, AspectItem]()
-    for aspect in sorted((*left.aspects, *right.aspects), key=lambda a: -a.rating):
+    aspects = chain.from_iterable(found.aspects for found in lists)
+    for aspect in sorted(aspects, key=lambda a: -a.rating):
         kept.setdefault(_folded(aspect.name), aspect)
     return _Found(tuple(kept.values()), before)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from gpa_agent.testing.chance import pick
@@ -190,9 +191,9 @@ def _best(aspects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def merging(reader: Reader, data: Data, _: Choices) -> dict[str, Any]:
-    """Two lists made one; aspects are the same where they speak of the same wish."""
+    """Lists made one; aspects are the same where they speak of the same wish."""
     merged: dict[str, dict[str, Any]] = {}
-    for aspect in (*data["left"], *data["right"]):
+    for aspect in chain.from_iterable(data["lists"]):
         about = _about(aspect) or aspect["name"].casefold()
         other = merged.get(about)
         merged[about] = aspect if other is None else _merged(other, aspect)

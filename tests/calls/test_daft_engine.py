@@ -273,7 +273,7 @@ def test_a_killed_run_repeats_what_was_in_flight(tmp_path: Path) -> None:
         repeats = Counter(seen.prompt for seen in server.seen) - once
     assert resumed["told"] == whole["told"]
     assert len(whole["told"]) == 400
-    assert 0 < repeats.total() <= 32
+    assert 0 < repeats.total() <= Limits(concurrency=32).unstored
 
 
 @pytest.mark.slow
@@ -310,5 +310,5 @@ def test_after_a_kill_rays_workers_go_on_and_nothing_is_lost(tmp_path: Path) -> 
         with Ledger.open(tmp_path / "killed.db", people_key=b"k" * 32) as ledger:
             kept = ledger.count_calls()
     assert len(resumed["told"]) == 800
-    assert asked.total() - kept <= 16
+    assert asked.total() - kept <= Limits(concurrency=16).unstored
     print("calls after the kill:", more, "repeats:", asked.total() - kept)

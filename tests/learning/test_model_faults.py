@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from gpa_agent import Workspace
+from gpa_agent.calls.limits import Limits
 from gpa_agent.testing.faults import Faults
 from gpa_agent.testing.provider_server import ProviderServer
 from gpa_agent.testing.voiced_world import VoicedWorld
 from gpa_agent.testing.world_logs import write_log
 
-IN_FLIGHT = 32
+CONCURRENCY = 32
+IN_FLIGHT = Limits(concurrency=CONCURRENCY).unstored
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_numbers_of_earlier_rounds_are_not_shown_but_those_to_be_merged_are() ->
     round_ = json.loads(aspects_ask([LONG], [SHORT], [DETAIL]).data)
     assert not {"first", "second"} & set(round_["aspects"][0])
     merged = json.loads(merge_ask([DETAIL], []).data)
-    assert AspectItem.model_validate(merged["left"][0]) == DETAIL
+    assert AspectItem.model_validate(merged["lists"][0][0]) == DETAIL
 
 
 def test_a_preference_is_shown_in_full() -> None:

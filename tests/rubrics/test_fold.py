@@ -70,7 +70,7 @@ def aspect(
 
 def everyone_speaks(data: dict[str, Any]) -> list[AspectItem]:
     """Says that every preference shown voices one aspect; merges pass all numbers on."""
-    lists = [*data.get("left", ()), *data.get("right", ())] or [
+    lists = [aspect for shown in data.get("lists", ()) for aspect in shown] or [
         {side: [p["number"] for p in data[side]] for side in ("first", "second")}
     ]
     first, second = ([n for one in lists for n in one[side]] for side in ("first", "second"))
@@ -169,12 +169,12 @@ def test_numbers_that_are_not_there_or_on_the_other_side_are_dropped_and_counted
 
 def test_an_aspect_merged_under_a_new_name_inherits_by_number() -> None:
     def answer(data: dict[str, Any]) -> list[AspectItem]:
-        if "left" not in data:
+        if "lists" not in data:
             return [
                 aspect(data["first"][0]["expectation"], first=[1]),
                 aspect("both", second=[2]),
             ]
-        left, right = data["left"], data["right"]
+        left, right = data["lists"]
         # Every aspect has numbers of its own, the same preference in two aspects two.
         return [
             aspect("renamed", first=[*left[0]["first"], *right[0]["first"]]),
@@ -194,7 +194,9 @@ def test_an_aspect_of_a_merge_shows_at_most_five_numbers_and_passes_on_all_voice
     config = FoldConfig(minibatch_size=20, shape="tree")
     driven = drive(fold(voices(40, "a"), voices(40, "b"), config), everyone_speaks)
     (merge,) = driven.data[1]
-    assert [len(one["first"]) for one in (*merge["left"], *merge["right"])] == [5, 5]
+    assert [
+        len(one["first"]) for one in (aspect for shown in merge["lists"] for aspect in shown)
+    ] == [5, 5]
     assert len(driven.folded.voiced["Length"].first) == 40
 
 
@@ -227,12 +229,12 @@ def test_refining_merges_the_aspects_of_before_into_a_tree() -> None:
     config = FoldConfig(shape="tree")
     driven = drive(
         fold(voices(1, "a"), voices(1, "b"), config, [aspect("tone", first=[7])]),
-        lambda data: [aspect("all")] if "left" in data else [aspect("length", first=[1])],
+        lambda data: [aspect("all")] if "lists" in data else [aspect("length", first=[1])],
     )
     assert driven.data[0][0]["aspects"] == []
     (merge,) = driven.data[1]
-    assert [a["name"] for a in merge["left"]] == ["tone"]
-    assert merge["left"][0]["first"] == []
+    assert [a["name"] for a in merge["lists"][0]] == ["tone"]
+    assert merge["lists"][0][0]["first"] == []
     assert [a.name for a in driven.folded.aspects] == ["all"]
 
 
@@ -270,7 +272,7 @@ def test_every_preference_is_seen_in_minibatches_of_nearly_equal_size(
 ) -> None:
     config = FoldConfig(minibatch_size=size, shape=shape)
     driven = drive(fold(voices(ones, "a"), voices(others, "b"), config), everyone_speaks)
-    rounds = [data for step in driven.data for data in step if "left" not in data]
+    rounds = [data for step in driven.data for data in step if "lists" not in data]
     assert len(rounds) == driven.folded.rounds == math.ceil(max(ones, others) / size)
     for side, count in (("first", ones), ("second", others)):
         seen = [wishes(data, side) for data in rounds]
@@ -306,7 +308,10 @@ def test_a_tree_is_as_deep_as_the_logarithm_and_a_chain_as_its_rounds(
         driven = drive(flow, everyone_speaks)
         depth[shape] = driven.folded.depth
         assert len(driven.steps) == driven.folded.depth
-    assert depth == {"chain": leaves, "tree": 1 + math.ceil(math.log2(leaves + before))}
+    waits, lists = 0, leaves + before
+    while lists > 1:
+        waits, lists = waits + 1, math.ceil(lists / 4)
+    assert depth == {"chain": leaves, "tree": 1 + waits}
 
 
 @settings(max_examples=30, deadline=None)
