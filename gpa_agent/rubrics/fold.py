@@ -81,7 +81,7 @@ class FoldConfig:
     shape: Literal["chain", "tree", "auto"] = "auto"
     """``chain``: each round is shown the list of the one before (the paper's); ``tree``: rounds
     side by side, then merges; ``auto``: a tree from ``tree_from`` rounds on."""
-    tree_from: int = 3
+    tree_from: int = 4
     """Rounds from which ``auto`` is a tree; at least 2."""
     order: int = 0
     """Which shuffle of the preferences; the same for the same ids, whatever order they come in."""
