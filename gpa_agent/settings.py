@@ -131,10 +131,31 @@ class Settings(BaseSettings):
     discovery: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Share of people that a model's claims are found on; they are tested on the others."""
 
+    half_life_days: Annotated[float, Field(gt=0)] | None = 90.0
+    """Days in which evidence loses half its weight, counted back from the newest turn; None: it
+    does not age. Turns of a log that gives no times keep their full weight."""
+    max_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Largest share of what speaks for an item that one person may hold."""
+
+    work_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """How often the worker looks for turns to learn from."""
+    refine_after_turns: Annotated[int, Field(ge=1)] = 20
+    """Events since the last time after which rubrics are weighed again."""
+    refine_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """Least time between two weighings by one worker."""
+    queue_limit: Annotated[int, Field(ge=0)] = 10_000
+    """Events that may wait for the worker; further turns are stored, and left to a run of
+    ``gpa learn``."""
+    daily_calls: Annotated[int, Field(ge=0)] | None = 2000
+    """Calls of a chat model that the worker may make in a day; None: as many as it takes."""
+    daily_cost: Annotated[float, Field(ge=0)] | None = None
+    """US dollars that the worker may spend in a day; None: no limit of its own."""
+
     publish: Literal["auto", "review"] = "auto"
     """``auto`` makes live what passes the gate; ``review`` waits for ``gpa rubrics approve``."""
-    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Share of people (sticky) who get the plain answer, so that the lift can be measured."""
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share of people (sticky) who get the plain answer, so that the lift can be measured; ``gpa
+    audit`` reads it, and what it says retires items that do harm."""
     budget_seconds: Annotated[float, Field(gt=0)] = 0.25
     """Time our own parts may take before a turn; past it the turn is plain and degraded."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5

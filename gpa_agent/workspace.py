@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gpa_agent.learning.labelling import Labelling
     from gpa_agent.learning.spending import Spend
     from gpa_agent.learning.stages import Progress
+    from gpa_agent.learning.worker import Worker, WorkReport
     from gpa_agent.rubrics.index import RubricIndex
     from gpa_agent.understanding.protocols import (
         GroupClassifier,
@@ -64,8 +65,8 @@ def _silent(stage: str, done: int, total: int | None) -> None:
 class Workspace:
     """Everything a deployment has: settings, ledger, rubrics, classifiers.
 
-    Thread-safe for serving; one process at a time should learn. Use it as a context manager or
-    call `close`.
+    Thread-safe for serving; one process at a time learns, which the ledger sees to. Use it as a
+    context manager or call `close`.
 
     Example:
         >>> import tempfile
@@ -91,6 +92,7 @@ class Workspace:
         self._refreshing = threading.Lock()
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._worker: Worker | None = None
         self._reader: SatisfactionReader | None = None
         self._labelling: Labelling | None = None
         self._index: RubricIndex | None = None
@@ -176,10 +178,12 @@ class Workspace:
             self.keep_settings()
 
     def close(self) -> None:
-        """Stop watching and close the stores; safe to call twice."""
+        """Stop watching and learning and close the stores; safe to call twice."""
         if self._closed.is_set():
             return
         self._closed.set()
+        if self._worker is not None:
+            self._worker.close(drain_seconds=10)
         if self._watcher is not None:
             self._watcher.join(timeout=5)
         if self._index is not None:
@@ -239,6 +243,7 @@ class Workspace:
         *,
         publish: Literal["auto", "review"] | None = None,
         spend: Spend | None = None,
+        wait_seconds: float = 30.0,
         progress: Progress = _silent,
     ) -> LearnReport:
         """Learn from everything the ledger holds; run again it redoes nothing that is done.
@@ -248,16 +253,50 @@ class Workspace:
                 the settings say.
             spend: What a chat model may cost and what runs its calls; without a model it has no
                 effect.
+            wait_seconds: How long to wait for another process that learns here.
             progress: Called with (stage, done, total).
 
         Raises:
             UsageError: ``publish`` is something else, or the model cannot be opened.
+            Busy: Another process still learns after that time; the message says which.
             ModelError: The model's provider is down, refuses, or a limit of ``spend`` is reached;
                 every answer that came is kept, and learning again goes on from there.
         """
         if publish not in (None, "auto", "review"):
             raise UsageError(f"publish {publish!r} is neither 'auto' nor 'review'")
-        return self._learn(publish, self._finder(spend), progress)
+        with self.ledger.exclusive("learning", wait_seconds=wait_seconds):
+            return self._learn(publish, self._finder(spend), progress)
+
+    def catch_up(self, *, progress: Progress = _silent) -> WorkReport:
+        """Learn from everything that waits, now and in this thread.
+
+        What the worker does in the background; for tests, notebooks and the end of a program.
+
+        Args:
+            progress: Called with (stage, done, total).
+
+        Returns:
+            What was done, and what waits still.
+
+        Raises:
+            Busy: Another process has been learning here for half a minute.
+        """
+        from gpa_agent.learning.worker import Worker  # noqa: PLC0415 -- keeps serving light
+
+        return Worker(self, progress=progress).drain()
+
+    def work_in_background(self) -> None:
+        """Learn from what comes in, in a daemon thread; called again it does nothing.
+
+        The thread ends with `close` or with the process; what waits then waits for the next one.
+        """
+        if self._worker is None:
+            from gpa_agent.learning.worker import Worker  # noqa: PLC0415 -- keeps serving light
+
+            with self._loading:
+                self._worker = self._worker or Worker(self)
+        if not self._closed.is_set():
+            self._worker.start()
 
     def _learn(
         self,
@@ -336,7 +375,7 @@ class Workspace:
         if self.settings.model is None:
             from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- keeps serving light
 
-            return Embedded(self.satisfaction_reader(), self._label())
+            return Embedded(self.satisfaction_reader(), self.labelling())
         from gpa_agent.learning.modelled import Modelled  # noqa: PLC0415 -- keeps serving light
         from gpa_agent.learning.spending import Spend, open_engine  # noqa: PLC0415 -- as above
 
@@ -345,7 +384,7 @@ class Workspace:
             model=self.settings.model,
             opened=opened,
             folder=self.path / "models",
-            labelling=self._label(),
+            labelling=self.labelling(),
             reader=self.satisfaction_reader,
             encoder=self.encoder,
         )
@@ -374,7 +413,7 @@ class Workspace:
             owner = self.ledger.owner(conversation)
             if owner is not None and owner != self.person(user):
                 raise UsageError(f"conversation {conversation!r} belongs to another user")
-        self.ledger.add_explicit(conversation, turn, verdict)
+        self.ledger.add_explicit(conversation, turn, verdict, queue_limit=self.settings.queue_limit)
 
     def forget(self, user: str) -> dict[str, Any]:
         """Delete everything of a person and recompute or retire what rested on them.
@@ -559,11 +598,11 @@ class Workspace:
 
     def intent_classifier(self) -> IntentClassifier | None:
         """Who tells intents on the hot path; None where there is nothing to tell apart."""
-        return self._label().intent_classifier()
+        return self.labelling().intent_classifier()
 
     def group_classifier(self) -> GroupClassifier | None:
         """Who tells groups on the hot path; None where none was worth training."""
-        return self._label().group_classifier()
+        return self.labelling().group_classifier()
 
     def warm(self) -> None:
         """Load snapshot, encoder and classifiers now, so that the first turn need not."""
@@ -584,7 +623,7 @@ class Workspace:
         intent: Label | None,
         trace: Mapping[str, Any],
     ) -> None:
-        """Store a served turn durably, and judge the turn before it from what the user said.
+        """Store a served turn durably; the worker learns from it later.
 
         Args:
             conversation: Id of the conversation (the thread).
@@ -599,9 +638,7 @@ class Workspace:
         Raises:
             StoreError: The ledger cannot be written; nothing was stored.
         """
-        from gpa_agent.learning.stages import judge_previous  # noqa: PLC0415 -- keeps import light
-
-        idx = self.ledger.record_turn(
+        self.ledger.record_turn(
             conversation=conversation,
             key=key,
             user=user,
@@ -610,12 +647,13 @@ class Workspace:
             group=group,
             intent=intent,
             served=trace,
+            queue_limit=self.settings.queue_limit,
         )
-        judge_previous(self.ledger, self.satisfaction_reader(), conversation, idx)
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _label(self) -> Labelling:
+    def labelling(self) -> Labelling:
+        """Who labels intents and groups locally."""
         with self._loading:
             if self._labelling is None:
                 from gpa_agent.learning.labelling import Labelling  # noqa: PLC0415 -- loads models
@@ -631,7 +669,7 @@ class Workspace:
         if model is None:
             from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- as above
 
-            return Embedded(self.satisfaction_reader(), self._label())
+            return Embedded(self.satisfaction_reader(), self.labelling())
         from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
         from gpa_agent.learning.model_labels import (  # noqa: PLC0415 -- as above
             taught_kinds,
@@ -639,7 +677,7 @@ class Workspace:
         )
 
         taught = taught_kinds(self.settings, versions_of(model, self.settings))
-        return Recalled(model, labelling=self._label(), taught=taught)
+        return Recalled(model, labelling=self.labelling(), taught=taught)
 
     def _live_names(self) -> set[tuple[str, str]]:
         live = editing.live_rubrics(self.ledger)

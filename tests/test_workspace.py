@@ -270,9 +270,11 @@ def test_a_recorded_turn_is_judged_by_the_next(workspace: Workspace) -> None:
         )
 
     record("1", "How do I sort a list?")
-    assert workspace.stats()["judgments"] == 0
+    assert workspace.catch_up().judged == 0
     record("2", "Perfect, that fixed it, thank you!")
     record("2", "Perfect, that fixed it, thank you!")
+    assert workspace.stats()["judgments"] == 0  # what follows the reply never waits for a judge
+    assert workspace.catch_up().judged == 1
     assert workspace.stats() | {"judgments": 1, "turns": 2, "people": 1} == workspace.stats()
 
 

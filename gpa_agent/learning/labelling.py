@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,16 +132,44 @@ class Labelling:
             ),
         }
 
-    def _label_intents(self, ledger: Ledger, taught: str | None, progress: Progress) -> StageReport:
+    def label_new(self, ledger: Ledger, only: Collection[str], progress: Progress) -> StageReport:
+        """Label some conversations with what is trained already.
+
+        Args:
+            ledger: Where they are.
+            only: Their ids.
+            progress: Called as labels are made.
+        """
+        intents = self._label_intents(ledger, None, progress, only)
+        groups = self._label_groups(ledger, None, progress, only)
+        return StageReport(
+            done=intents.done + groups.done,
+            skipped=intents.skipped + groups.skipped,
+            seconds=intents.seconds + groups.seconds,
+        )
+
+    def _label_intents(
+        self,
+        ledger: Ledger,
+        taught: str | None,
+        progress: Progress,
+        only: Collection[str] | None = None,
+    ) -> StageReport:
         classifier = self.intent_classifier()
         if classifier is None:
             return StageReport()
         labeller = Labeller(
             lambda s: classifier.classify([_asked(x) for x in s]), classifier.version
         )
-        return label(ledger, "intent", labeller, progress, standing=taught)
+        return label(ledger, "intent", labeller, progress, standing=taught, only=only)
 
-    def _label_groups(self, ledger: Ledger, taught: str | None, progress: Progress) -> StageReport:
+    def _label_groups(
+        self,
+        ledger: Ledger,
+        taught: str | None,
+        progress: Progress,
+        only: Collection[str] | None = None,
+    ) -> StageReport:
         known = ledger.people_groups()
         classifier = self.group_classifier()
 
@@ -157,7 +185,8 @@ class Labelling:
         if classifier is None and not known:
             return StageReport()
         version = _digest([classifier.version if classifier else "", sorted(known.items())])
-        return label(ledger, "group", Labeller(classify, version), progress, standing=taught)
+        labeller = Labeller(classify, version)
+        return label(ledger, "group", labeller, progress, standing=taught, only=only)
 
     def _train(
         self, ledger: Ledger, kind: LabelKind, taught: str | None, progress: Progress

@@ -147,6 +147,7 @@ def learn(
             reason, not only those whose guidance has.
     """
     started, began = time.perf_counter(), datetime.now(UTC)
+    newest = ledger.last_event()
     found = finder.find(ledger, settings, progress)
     clock = time.perf_counter()
     rubrics = _publish(ledger, found.weighed, settings, republish)
@@ -159,6 +160,7 @@ def learn(
         }
     )
     _store_run(ledger, report, found.weighed, settings, began)
+    ledger.events_learned(newest)
     return Learned(report, found.weighed)
 
 

@@ -8,7 +8,7 @@ resumes where it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +55,12 @@ def as_judged(turn: PendingTurn) -> JudgedTurn:
 
 
 def judge(
-    ledger: Ledger, reader: SatisfactionReader, progress: Progress, *, standing: str | None = None
+    ledger: Ledger,
+    reader: SatisfactionReader,
+    progress: Progress,
+    *,
+    standing: str | None = None,
+    only: Collection[str] | None = None,
 ) -> StageReport:
     """Judge every answered turn that a later utterance can speak for.
 
@@ -64,10 +69,11 @@ def judge(
         reader: Who judges.
         progress: Called as judgments are made.
         standing: Version of somebody else's judgments that stand.
+        only: Conversations to look at; None for all.
     """
     started, done, abstained = time.perf_counter(), 0, 0
     versions = [reader.version, *([standing] if standing else [])]
-    for batch in ledger.turns_to_judge(*versions, batch=_BATCH):
+    for batch in ledger.turns_to_judge(*versions, batch=_BATCH, only=only):
         verdicts = reader.judge([as_judged(t) for t in batch])
         ledger.add_judgments(
             [
@@ -90,6 +96,7 @@ def label(
     progress: Progress,
     *,
     standing: str | None = None,
+    only: Collection[str] | None = None,
 ) -> StageReport:
     """Label every conversation and pair whose record names no intent (or group).
 
@@ -99,10 +106,11 @@ def label(
         labeller: Who labels.
         progress: Called as labels are made.
         standing: Version of somebody else's labels that stand.
+        only: Conversations to look at; None for all, and pairs.
     """
     started, done, unknown = time.perf_counter(), 0, 0
     versions = [labeller.version, *([standing] if standing else [])]
-    for batch in ledger.to_label(kind, *versions, batch=_BATCH):
+    for batch in ledger.to_label(kind, *versions, batch=_BATCH, only=only):
         labels = labeller.classify(batch)
         ledger.add_labels(
             [
@@ -118,30 +126,18 @@ def label(
     return StageReport(done=done, skipped=unknown, seconds=time.perf_counter() - started)
 
 
-def judge_previous(ledger: Ledger, reader: SatisfactionReader, conversation: str, idx: int) -> None:
-    """Judge the turn before a freshly recorded one from what the user said in it."""
-    turn = ledger.previous_turn(conversation, idx)
-    if turn is None:
-        return
-    verdict = reader.judge([as_judged(turn)])[0]
-    ledger.add_judgments(
-        [
-            JudgmentRow(
-                turn.conversation,
-                turn.idx,
-                verdict.judgment,
-                verdict.confidence,
-                verdict.source,
-                reader.version,
-            )
-        ]
-    )
+def explain_preferences(
+    ledger: Ledger, progress: Progress, *, only: Collection[str] | None = None
+) -> StageReport:
+    """Write down what each pleased or displeased user seems to have expected.
 
-
-def explain_preferences(ledger: Ledger, progress: Progress) -> StageReport:
-    """Write down what each pleased or displeased user seems to have expected."""
+    Args:
+        ledger: Where their turns are.
+        progress: Called as turns are explained.
+        only: Conversations to look at; None for all.
+    """
     started, done = time.perf_counter(), 0
-    for batch in ledger.turns_to_explain(EXPLAINER_VERSION, batch=_BATCH):
+    for batch in ledger.turns_to_explain(EXPLAINER_VERSION, batch=_BATCH, only=only):
         ledger.add_preferences(
             [_explained(text) for text in batch],
             source=EXPLAINER_VERSION,
@@ -171,13 +167,24 @@ def _explained(text: JudgedText) -> PreferenceRow:
     )
 
 
-def measure(ledger: Ledger, progress: Progress) -> StageReport:
-    """Measure the catalogue's traits on every judged answer and both sides of every pair."""
+def measure(
+    ledger: Ledger, progress: Progress, *, only: Collection[str] | None = None
+) -> StageReport:
+    """Measure the catalogue's traits on every judged answer and both sides of every pair.
+
+    Args:
+        ledger: Where the answers are.
+        progress: Called as answers are measured.
+        only: Conversations to look at; None for all, and pairs.
+    """
     started, done = time.perf_counter(), 0
     ids: list[str] = []
 
     def texts() -> Iterator[tuple[str, str]]:
-        for batch in ledger.answers_to_measure(MEASURE_STAGE, CATALOGUE_VERSION, batch=_BATCH):
+        pending = ledger.answers_to_measure(
+            MEASURE_STAGE, CATALOGUE_VERSION, batch=_BATCH, only=only
+        )
+        for batch in pending:
             for answer in batch:
                 ids.append(answer.input_id)
                 yield answer.prompt, answer.answer

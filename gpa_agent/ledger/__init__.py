@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpa_agent.ledger.exclusive import Busy
 from gpa_agent.ledger.ingesting import Ingest
 from gpa_agent.ledger.rows import (
     AnswerText,
@@ -30,6 +31,7 @@ from gpa_agent.ledger.store import Ledger
 __all__ = [
     "AnswerText",
     "AspectRow",
+    "Busy",
     "CallRow",
     "ContrastRow",
     "Ingest",

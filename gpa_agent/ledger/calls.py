@@ -17,6 +17,7 @@ from gpa_agent.ledger.upserts import add_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 _PAGE: Final = 500
 """How many keys one statement looks up: databases bound the parameters of a statement."""
@@ -50,6 +51,14 @@ class Calls(Store):
         """How many calls are stored."""
         with self._read() as connection:
             return connection.execute(select(func.count()).select_from(model_calls)).scalar_one()
+
+    def spent_since(self, moment: datetime) -> tuple[int, float]:
+        """Calls made since a moment, and what they cost in US dollars as far as that is known."""
+        c = model_calls.c
+        statement = select(func.count(), func.coalesce(func.sum(c.cost), 0.0)).where(c.at >= moment)
+        with self._read() as connection:
+            calls, cost = connection.execute(statement).one()
+        return int(calls), float(cost)
 
     def spoken_tokens(self, model: str) -> list[tuple[str, int, int]]:
         """(prompt, calls, tokens of their answers) of a model's calls that tell their tokens."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from gpa_agent.conversations.normalise import clean_text
 from gpa_agent.conversations.records import UNKNOWN, Judgment, Label
 from gpa_agent.errors import DataError, UsageError
+from gpa_agent.ledger.events import QUEUE_LIMIT, add_event
 from gpa_agent.ledger.explanations import forget_explanations
 from gpa_agent.ledger.opening import Store
 from gpa_agent.ledger.pending import EARLIER, LIVE
@@ -41,6 +42,7 @@ class Live(Store):
         intent: Label | None = None,
         served: Mapping[str, Any] | None = None,
         at: datetime | None = None,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> int:
         """Append a turn to a conversation, making the conversation where it is new.
 
@@ -55,6 +57,8 @@ class Live(Store):
             intent: As ``group``.
             served: The turn's trace; JSON.
             at: When it was answered; now where None.
+            queue_limit: Events that may wait; above it the turn is stored, and nothing waits
+                to learn from it.
 
         Returns:
             The turn's position in the conversation, from 0.
@@ -87,6 +91,7 @@ class Live(Store):
             )
             _label(connection, conversation, "group", group)
             _label(connection, conversation, "intent", intent)
+            add_event(connection, conversation, idx, "turn", at=moment, limit=queue_limit)
             return idx
 
     def owner(self, conversation: str) -> str | None:
@@ -96,7 +101,13 @@ class Live(Store):
             return connection.execute(statement).scalar()
 
     def add_explicit(
-        self, conversation: str, idx: int, judgment: Judgment, *, at: datetime | None = None
+        self,
+        conversation: str,
+        idx: int,
+        judgment: Judgment,
+        *,
+        at: datetime | None = None,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> None:
         """Store a user's own judgment of an answer; the latest one stands.
 
@@ -105,6 +116,7 @@ class Live(Store):
             idx: Position of the turn, from 0.
             judgment: SAT, DSAT, or NEITHER to take an earlier one back.
             at: When it was given; now where None.
+            queue_limit: As for `record_turn`.
 
         Raises:
             UsageError: There is no such turn, or it has no answer.
@@ -121,6 +133,7 @@ class Live(Store):
                     f"conversation {conversation!r} has no answered turn {idx!r}: it has {count} "
                     "turns, counted from 0; check the conversation's id and the turn's number"
                 )
+            moment = at or self._clock()
             row = {
                 "conversation_id": conversation,
                 "idx": idx,
@@ -129,10 +142,11 @@ class Live(Store):
                 "confidence": 1.0,
                 "source": FEEDBACK,
                 "version": "",
-                "at": at or self._clock(),
+                "at": moment,
             }
             upsert(connection, judgments, [row])
             forget_explanations(connection, [(conversation, idx)])
+            add_event(connection, conversation, idx, "feedback", at=moment, limit=queue_limit)
 
     def previous_turn(self, conversation: str, idx: int) -> PendingTurn | None:
         """The turn before, which the utterance at ``idx`` judges.

@@ -55,7 +55,7 @@ from gpa_agent.ledger.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 LIVE: Final = "live"
 """Source of conversations that were recorded turn by turn."""
@@ -98,15 +98,19 @@ def judged_turns() -> Judged:
 class Pending(Store):
     """The iterators over what stages have not done."""
 
-    def turns_to_judge(self, *versions: str, batch: int = 1000) -> Iterator[list[PendingTurn]]:
+    def turns_to_judge(
+        self, *versions: str, batch: int = 1000, only: Collection[str] | None = None
+    ) -> Iterator[list[PendingTurn]]:
         """Answered turns with a reply, without an explicit judgment or one of these versions.
 
         Args:
             versions: Versions of the satisfaction readers whose judgments stand.
             batch: Turns a page.
+            only: Conversations to look at; None for all.
         """
         statement, explicit, reader = _replied()
         pending = statement.where(
+            *_among(only),
             explicit.c.judgment.is_(None),
             or_(reader.c.version.is_(None), reader.c.version.not_in(versions)),
         )
@@ -135,12 +139,15 @@ class Pending(Store):
                 for turn, row in zip(self._with_earlier(page), page, strict=True)
             ]
 
-    def turns_to_explain(self, source: str, *, batch: int = 1000) -> Iterator[list[JudgedText]]:
+    def turns_to_explain(
+        self, source: str, *, batch: int = 1000, only: Collection[str] | None = None
+    ) -> Iterator[list[JudgedText]]:
         """Turns that pleased or displeased and that a source has not explained.
 
         Args:
             source: The preference reader's name and version.
             batch: Turns a page.
+            only: Conversations to look at; None for all.
         """
         judged, reply, after = judged_turns(), turns.alias("reply"), turns.alias("after")
         goes_on = exists().where(
@@ -160,7 +167,7 @@ class Pending(Store):
                 judged.origin,
             )
             .select_from(judged.source.outerjoin(reply, _next_turn(reply)))
-            .where(turns.c.assistant_text.is_not(None), judged.judgment != 0, ~done)
+            .where(*_among(only), turns.c.assistant_text.is_not(None), judged.judgment != 0, ~done)
         )
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
             yield [
@@ -175,7 +182,11 @@ class Pending(Store):
             ]
 
     def to_label(
-        self, kind: LabelKind, *versions: str, batch: int = 1000
+        self,
+        kind: LabelKind,
+        *versions: str,
+        batch: int = 1000,
+        only: Collection[str] | None = None,
     ) -> Iterator[list[Unlabelled]]:
         """Conversations, then pairs, that name no intent (or group) and lack a label.
 
@@ -183,8 +194,10 @@ class Pending(Store):
             kind: ``intent`` or ``group``.
             versions: Versions of the classifiers whose labels stand; others do not count.
             batch: Subjects a page.
+            only: Conversations to look at; None for all, and pairs.
         """
-        for subject in ("conversation", "pair"):
+        subjects: tuple[Subject, ...] = ("conversation", "pair")
+        for subject in subjects if only is None else subjects[:1]:
             table = conversations if subject == "conversation" else pairs
             label = labels.alias()
             statement = (
@@ -192,6 +205,7 @@ class Pending(Store):
                 .select_from(table.outerjoin(label, _label_of(label, subject, kind, table.c.id)))
                 .where(
                     _named(table, kind).is_(None),
+                    *([] if only is None else [table.c.id.in_(only)]),
                     or_(label.c.version.is_(None), label.c.version.not_in(versions)),
                 )
             )
@@ -230,7 +244,7 @@ class Pending(Store):
                         yield LabelledText(texts[row[0]], *row[1:])
 
     def answers_to_measure(
-        self, stage: str, key: str, *, batch: int = 1000
+        self, stage: str, key: str, *, batch: int = 1000, only: Collection[str] | None = None
     ) -> Iterator[list[AnswerText]]:
         """Judged answers, then both sides of pairs, that lack a result of a stage.
 
@@ -238,12 +252,14 @@ class Pending(Store):
             stage: Name of the stage.
             key: Its version.
             batch: Turns (or pairs, each two answers at most) a page.
+            only: Conversations to look at; None for all, and pairs.
         """
         judged = judged_turns()
         statement = (
             select(turns.c.conversation_id, turns.c.idx, turns.c.user_text, turns.c.assistant_text)
             .select_from(judged.source)
             .where(
+                *_among(only),
                 turns.c.assistant_text.is_not(None),
                 judged.judgment != 0,
                 ~_stage_done(stage, key, _turn_input()),
@@ -251,6 +267,8 @@ class Pending(Store):
         )
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
             yield [AnswerText(turn_input(row[0], row[1]), row[2], row[3]) for row in page]
+        if only is not None:
+            return
         chosen = _stage_done(stage, key, literal("c:") + pairs.c.id)
         rejected = _stage_done(stage, key, literal("r:") + pairs.c.id)
         sides = select(
@@ -280,11 +298,12 @@ class Pending(Store):
         """
         judged, result = judged_turns(), stage_results.alias("result")
         statement = _counted(judged, result, stage, key).add_columns(
-            judged.confidence, result.c.value
+            judged.confidence, result.c.value, turns.c.at, turns.c.served
         )
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
             for row in page:
-                conversation, idx, person, group, intent, judgment, confidence, value = row
+                conversation, idx, person, group, intent, judgment, *rest = row
+                confidence, value, at, served = rest
                 yield JudgedRow(
                     "turn",
                     conversation,
@@ -296,6 +315,8 @@ class Pending(Store):
                     confidence,
                     value,
                     None,
+                    at,
+                    served,
                 )
         yield from self._judged_pairs(stage, key, batch)
 
@@ -317,12 +338,12 @@ class Pending(Store):
             said.c.idx == turns.c.idx,
             said.c.source == source,
         )
-        statement = counted.add_columns(said.c.id, said.c.expectation, said.c.reason).outerjoin(
-            said, of_the_turn
-        )
+        statement = counted.add_columns(
+            said.c.id, said.c.expectation, said.c.reason, turns.c.at, turns.c.served
+        ).outerjoin(said, of_the_turn)
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
             for conversation, idx, person, group, intent, judgment, *said_of_it in page:
-                preference, expectation, reason = said_of_it
+                preference, expectation, reason, at, served = said_of_it
                 yield HeardRow(
                     conversation,
                     idx,
@@ -333,6 +354,8 @@ class Pending(Store):
                     preference,
                     expectation,
                     reason,
+                    at,
+                    served,
                 )
 
     def earliest_conversations(self) -> dict[str, str]:
@@ -428,6 +451,10 @@ class Pending(Store):
                 conversation: tuple(text for _, text in rows)
                 for conversation, rows in groupby(connection.execute(statement), key=itemgetter(0))
             }
+
+
+def _among(only: Collection[str] | None) -> list[ColumnElement[bool]]:
+    return [] if only is None else [turns.c.conversation_id.in_(only)]
 
 
 def _counted(judged: Judged, result: FromClause, stage: str, key: str) -> Any:  # noqa: ANN401 -- a type that differs by SQLAlchemy release

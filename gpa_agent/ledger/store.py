@@ -3,7 +3,8 @@
 One class over one database, put together from its parts: opening and errors
 (:mod:`.opening`), writing records (:mod:`.ingesting`), what stages still have to do
 (:mod:`.pending`) and what they found (:mod:`.results`), calls to chat models (:mod:`.calls`),
-live turns (:mod:`.live`), runs and rubric versions (:mod:`.learned`), people's decisions
+live turns (:mod:`.live`) and what waits to be learned from
+(:mod:`.events`), runs and rubric versions (:mod:`.learned`), people's decisions
 (:mod:`.decisions`), forgetting (:mod:`.forgetting`).
 """
 
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from gpa_agent.ledger.calls import Calls
 from gpa_agent.ledger.decisions import Decisions
+from gpa_agent.ledger.events import Events
+from gpa_agent.ledger.exclusive import Exclusive
 from gpa_agent.ledger.forgetting import Forgetting
 from gpa_agent.ledger.ingesting import Ingest
 from gpa_agent.ledger.learned import Learned, bump
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class Ledger(Pending, Results, Calls, Live, Learned, Decisions, Forgetting):
+class Ledger(Pending, Results, Calls, Live, Events, Learned, Decisions, Forgetting, Exclusive):
     """Everything observed and learned; safe to use from several threads.
 
     Example:

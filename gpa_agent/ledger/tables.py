@@ -1,8 +1,9 @@
 """The ledger's tables, valid for SQLite and PostgreSQL alike.
 
-What was observed (conversations, turns, pairs), what was concluded about it (judgments,
-labels, preferences, stage results), what chat models were asked for it (model calls) and what
-was learned (runs, contrasts, aspects, rubric versions). Observations and rubric versions are
+What was observed (conversations, turns, pairs), what of it the running app still has to learn
+from (events), what was concluded about it (judgments, labels, preferences, stage results), what
+chat models were asked for it (model calls) and what was learned (runs, contrasts, aspects,
+rubric versions, aspects that turned). Observations and rubric versions are
 only ever added to; ``forget`` is the one thing that deletes. Alembic creates the tables
 (``migrations/``); a test holds these definitions equal to what the migrations make.
 """
@@ -14,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     DateTime,
     Dialect,
@@ -31,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION: Final = "0002"
+SCHEMA_REVISION: Final = "0003"
 """The migration these tables stand for."""
 
 
@@ -95,6 +97,25 @@ turns = Table(
     Column("served", JSON(none_as_null=True)),
     PrimaryKeyConstraint("conversation_id", "idx"),
     UniqueConstraint("conversation_id", "key"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    # SQLite numbers a column by itself only where its type is INTEGER.
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("conversation_id", Text, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("conversation_id", "idx", "kind"),
+    ForeignKeyConstraint(
+        ["conversation_id", "idx"], ["turns.conversation_id", "turns.idx"], ondelete="CASCADE"
+    ),
+    Index(None, "state", "seq"),
+    sqlite_autoincrement=True,
 )
 
 pairs = Table(
@@ -234,6 +255,17 @@ rubric_versions = Table(
     Column("created_at", Instant, nullable=False),
     Column("reason", Text, nullable=False),
     PrimaryKeyConstraint("intent", "group_name", "other", "version"),
+)
+
+turned = Table(
+    "turned",
+    metadata,
+    Column("intent", Text, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("other", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("intent", "group_name", "other", "name"),
 )
 
 decisions = Table(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, get_args
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
@@ -94,6 +94,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         holdout: float | None = None,
         budget_seconds: float | None = None,
         record: bool = True,
+        learn: Literal["background", "off"] = "background",
         group_models: Mapping[str, BaseChatModel] | None = None,
     ) -> None:
         """Open the workspace and load what the first turn needs.
@@ -108,6 +109,8 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             budget_seconds: Time our part may take before a turn; the workspace's setting
                 where None.
             record: Whether turns are recorded to learn from.
+            learn: ``background`` learns from them in a thread of this process; ``off`` leaves
+                that to ``gpa worker``, in a process of its own.
             group_models: A chat model tuned for a group, by group.
 
         Raises:
@@ -118,6 +121,8 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             raise UsageError(f"mode {mode!r} is unknown; expected one of {get_args(Mode)!r}")
         if mode == "finetuned" and not group_models:
             raise UsageError("mode 'finetuned' needs group_models={'<group>': <chat model>, ...}")
+        if learn not in ("background", "off"):
+            raise UsageError(f"learn {learn!r} is neither 'background' nor 'off'")
         if holdout is not None and not 0 <= holdout <= 0.5:
             raise UsageError(f"holdout {holdout!r} is not a share between 0 and 0.5")
         if budget_seconds is not None and budget_seconds <= 0:
@@ -134,6 +139,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             budget_seconds=settings.budget_seconds if budget_seconds is None else budget_seconds,
             group_models=dict(group_models or {}),
             record=record,
+            learn=learn == "background",
         )
         self._tailor.warm()
 

@@ -71,6 +71,7 @@ class Tailor:
         budget_seconds: Time our part may take before a turn.
         group_models: A model tuned for a group, by group.
         record: Whether turns are recorded.
+        learn: Whether this process learns from them in the background.
         clock: Seconds, monotonic.
     """
 
@@ -83,6 +84,7 @@ class Tailor:
         budget_seconds: float,
         group_models: Mapping[str, BaseChatModel],
         record: bool,
+        learn: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.workspace = workspace
@@ -91,6 +93,7 @@ class Tailor:
         self.budget_seconds = budget_seconds
         self.group_models = group_models
         self.recording = record
+        self.learning = learn
         self._clock = clock
         self._lock = threading.Lock()
         self._degraded_total = 0
@@ -345,6 +348,8 @@ class Tailor:
                 intent=_label(trace, "intent"),
                 trace=trace,
             )
+            if self.learning:
+                self.workspace.work_in_background()
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 -- the reply is out; it stays

@@ -1,0 +1,292 @@
+"""The worker: learns from what came in since, after the reply and off the hot path.
+
+The ledger is the queue. An event says which conversation to look at; handling it brings the
+stages' results for that conversation up to date, and only then is it done. Now and then, when
+enough has been handled, everything is weighed again and published. Both are level-triggered: what
+is to be done follows from what the ledger lacks, so that work that was killed, done twice or done
+in another order ends in the same place (`docs/decisions/0011-the-ledger-is-the-queue.md`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from gpa_agent.errors import GPAError
+from gpa_agent.learning.spending import Spend
+from gpa_agent.learning.stages import Progress, explain_preferences, judge, measure
+from gpa_agent.ledger.events import SHARDS
+from gpa_agent.ledger.exclusive import Busy
+
+if TYPE_CHECKING:
+    from gpa_agent.learning.labelling import Labelling
+    from gpa_agent.learning.report import LearnReport
+    from gpa_agent.ledger import Ledger
+    from gpa_agent.settings import Settings
+    from gpa_agent.understanding.protocols import SatisfactionReader
+
+logger = logging.getLogger("gpa_agent.learning")
+
+BATCH = 500
+"""Events taken at a time."""
+PATIENCE_SECONDS = 30.0
+"""How long whoever waits for the work to be done waits for another process that does it."""
+
+
+class Handled(BaseModel):
+    """What was done for a number of events."""
+
+    model_config = ConfigDict(frozen=True)
+
+    events: int = 0
+    """Events that are done now."""
+    judged: int = 0
+    """Turns that got a judgment."""
+    explained: int = 0
+    """Turns that were looked at for a preference."""
+
+    def __add__(self, other: Handled) -> Handled:
+        return Handled(
+            events=self.events + other.events,
+            judged=self.judged + other.judged,
+            explained=self.explained + other.explained,
+        )
+
+
+class WorkReport(Handled):
+    """What a worker did."""
+
+    refined: bool = False
+    """Whether everything was weighed again."""
+    live: int = 0
+    """Aspects live after it; 0 where nothing was weighed."""
+    waiting: int = 0
+    """Events that wait still."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+class Workplace(Protocol):
+    """What a worker needs of a workspace."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where events and results are."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """When to refine, and what may be spent."""
+        ...
+
+    def satisfaction_reader(self) -> SatisfactionReader:
+        """Who judges turns locally."""
+        ...
+
+    def labelling(self) -> Labelling:
+        """Who labels intents and groups locally."""
+        ...
+
+    def learn(
+        self, *, spend: Spend | None = None, wait_seconds: float = 0.0, progress: Progress = ...
+    ) -> LearnReport:
+        """Weigh everything again and publish what passes."""
+        ...
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+class Worker:
+    """Learns from what waits, once or in a thread of its own; any number may run at a time.
+
+    Example:
+        ```python
+        with Workspace.open("my.gpa") as ws:
+            Worker(ws).drain()
+        ```
+
+    Args:
+        workplace: The workspace.
+        progress: Called with (stage, done, total) as work goes on.
+    """
+
+    def __init__(self, workplace: Workplace, *, progress: Progress = _silent) -> None:
+        self._workplace = workplace
+        self._progress = progress
+        self._refined_at = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._process = 0
+        self._stop = threading.Event()
+        self._starting = threading.Lock()
+        self._complaint = ""
+
+    # What it does -----------------------------------------------------------------------------
+
+    def run_once(self) -> WorkReport:
+        """Handle a batch of what waits, and refine where that is due.
+
+        Raises:
+            Busy: Another process does it at the moment.
+            StoreError: The ledger cannot be read or written; what waits waits on.
+            ModelError: The model is down or the day's budget spent; what was done is kept.
+        """
+        started = time.perf_counter()
+        handled = self.handle()
+        report = self.refine() if self.due() else None
+        return self._report(handled, report, started)
+
+    def drain(self, *, wait_seconds: float = PATIENCE_SECONDS) -> WorkReport:
+        """Handle all that waits and refine, whatever came in; in this thread.
+
+        Args:
+            wait_seconds: How long to wait for another process that learns.
+
+        Raises:
+            Busy: Another process still learned after that time.
+            StoreError: As for `run_once`.
+            ModelError: As for `run_once`.
+        """
+        started, handled = time.perf_counter(), Handled()
+        while (more := self.handle(wait_seconds=wait_seconds)).events:
+            handled += more
+        behind = self._workplace.ledger.events_since_refined() > 0
+        report = self.refine(wait_seconds=wait_seconds) if behind else None
+        return self._report(handled, report, started)
+
+    def handle(self, *, conversation: str | None = None, wait_seconds: float = 0.0) -> Handled:
+        """Judge, label, explain and measure what a batch of events speaks of.
+
+        Args:
+            conversation: Only what waits in one conversation.
+            wait_seconds: How long to wait for another process that does it.
+
+        Raises:
+            Busy: Another process does it.
+        """
+        ledger = self._workplace.ledger
+        if ledger.url.get_backend_name() == "sqlite":
+            with ledger.exclusive("work", wait_seconds=wait_seconds):
+                return self._handle(None, conversation)
+        handled = Handled()
+        # Each worker takes the parts that no other has at the moment.
+        for shard in range(SHARDS):
+            try:
+                with ledger.exclusive(f"work-{shard}"):
+                    handled += self._handle(shard, conversation)
+            except Busy:
+                continue
+        return handled
+
+    def due(self) -> bool:
+        """Whether enough came in since everything was weighed, and long enough ago."""
+        settings = self._workplace.settings
+        if time.monotonic() - self._refined_at < settings.refine_seconds:
+            return False
+        return self._workplace.ledger.events_since_refined() >= settings.refine_after_turns
+
+    def refine(self, *, wait_seconds: float = 0.0) -> LearnReport:
+        """Weigh everything again and publish what passes.
+
+        Args:
+            wait_seconds: How long to wait for another process that learns.
+
+        Raises:
+            Busy: Another process learns.
+            ModelError: The model is down or the day's budget spent; what was done is kept.
+        """
+        self._refined_at = time.monotonic()
+        return self._workplace.learn(
+            spend=self._left_today(), wait_seconds=wait_seconds, progress=self._progress
+        )
+
+    def _handle(self, shard: int | None, conversation: str | None) -> Handled:
+        place, ledger = self._workplace, self._workplace.ledger
+        events = ledger.waiting_events(BATCH, shard=shard, conversation=conversation)
+        if not events:
+            return Handled()
+        judged = explained = 0
+        # A chat model is asked when everything is weighed: many turns, one round of questions.
+        if place.settings.model is None:
+            only = {event.conversation for event in events}
+            place.labelling().label_new(ledger, only, self._progress)
+            reader = place.satisfaction_reader()
+            judged = judge(ledger, reader, self._progress, only=only).done
+            explained = explain_preferences(ledger, self._progress, only=only).done
+            measure(ledger, self._progress, only=only)
+        ledger.events_done([event.seq for event in events])
+        return Handled(events=len(events), judged=judged, explained=explained)
+
+    def _left_today(self) -> Spend:
+        """What is left of the day's budget; the day is UTC's."""
+        settings = self._workplace.settings
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        calls, cost = self._workplace.ledger.spent_since(today)
+        most, dearest = settings.daily_calls, settings.daily_cost
+        return Spend(
+            max_calls=None if most is None else max(most - calls, 0),
+            max_cost=None if dearest is None else max(dearest - cost, 0.0),
+        )
+
+    def _report(self, handled: Handled, learned: LearnReport | None, started: float) -> WorkReport:
+        rubrics = learned.rubrics if learned is not None else []
+        live = [a for rubric in rubrics for a in rubric.aspects if a.status == "live"]
+        return WorkReport(
+            **handled.model_dump(),
+            refined=learned is not None,
+            live=len(live),
+            waiting=self._workplace.ledger.count_events()["waiting"],
+            seconds=time.perf_counter() - started,
+        )
+
+    # In the background ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Work in a daemon thread of this process; called again it does nothing.
+
+        A process that was forked since has none of its parent's threads: it gets its own.
+        """
+        if self._thread is not None and self._process == os.getpid():
+            return
+        with self._starting:
+            if self._thread is not None and self._process == os.getpid():
+                return
+            self._process, self._stop = os.getpid(), threading.Event()
+            self._thread = threading.Thread(target=self._work, name="gpa-worker", daemon=True)
+            self._thread.start()
+
+    def close(self, *, drain_seconds: float = 0.0) -> None:
+        """Stop the thread; what waits then waits for the next process.
+
+        Args:
+            drain_seconds: How long the thread may take to end what it is at.
+        """
+        self._stop.set()
+        if self._thread is not None and self._process == os.getpid():
+            self._thread.join(timeout=max(drain_seconds, 0.1))
+
+    def _work(self) -> None:
+        while not self._stop.wait(self._workplace.settings.work_seconds):
+            try:
+                self.run_once()
+            except Busy:
+                continue
+            except GPAError as error:
+                self._complain(str(error))
+            except Exception as error:  # noqa: BLE001 -- the thread must live; the text may quote users
+                self._complain(f"{type(error).__name__}; run `gpa worker --once` to see it")
+            else:
+                self._complaint = ""
+
+    def _complain(self, what: str) -> None:
+        """Log a failure once, not at every turn of the loop."""
+        if what != self._complaint:
+            self._complaint = what
+            logger.warning("learning pauses, and tries again: %s", what)

@@ -1,0 +1,197 @@
+"""The outbox: what happened in the running app and has not been learned from yet.
+
+An event is written in the transaction that records its turn or feedback, so that neither is there
+without the other. It names what to look at, never what to do: handling it means bringing the
+stages' results for its conversation up to date, which may be done twice, late or in any order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from zlib import crc32
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from gpa_agent.ledger.opening import Store
+from gpa_agent.ledger.tables import events, meta, turned
+from gpa_agent.ledger.upserts import upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+EventKind = Literal["turn", "feedback"]
+
+SHARDS: Final = 16
+"""Parts that events are dealt into by conversation; several workers take a part each."""
+
+QUEUE_LIMIT: Final = 10_000
+"""Events that may wait, by default."""
+
+_HANDLED: Final = "events_handled"
+_REFINED: Final = "events_refined"
+
+
+class EventRow(NamedTuple):
+    """Something to learn from.
+
+    Attributes:
+        seq: Its number; later events have larger ones.
+        conversation: Id of the conversation.
+        idx: Position of the turn that was recorded or judged.
+        kind: ``turn`` or ``feedback``.
+        at: When it happened.
+    """
+
+    seq: int
+    conversation: str
+    idx: int
+    kind: EventKind
+    at: datetime
+
+
+class Events(Store):
+    """What waits, what is done, and what was left out because too much waited."""
+
+    def waiting_events(
+        self, limit: int = 500, *, shard: int | None = None, conversation: str | None = None
+    ) -> list[EventRow]:
+        """The oldest events that wait.
+
+        Args:
+            limit: How many at most.
+            shard: Only those of one part, in [0, SHARDS).
+            conversation: Only those of one conversation.
+        """
+        e = events.c
+        statement = select(e.seq, e.conversation_id, e.idx, e.kind, e.at).where(
+            e.state == "waiting"
+        )
+        if shard is not None:
+            statement = statement.where(e.shard == shard)
+        if conversation is not None:
+            statement = statement.where(e.conversation_id == conversation)
+        with self._read() as connection:
+            rows = connection.execute(statement.order_by(e.seq).limit(limit))
+            return [EventRow._make(row) for row in rows]
+
+    def events_done(self, seqs: Sequence[int]) -> None:
+        """Say that events were learned from; those that are gone or done already do not count."""
+        e = events.c
+        with self._write() as connection:
+            done = connection.execute(
+                update(events).where(e.seq.in_(seqs), e.state == "waiting").values(state="done")
+            ).rowcount
+            _add(connection, _HANDLED, done)
+
+    def last_event(self) -> int:
+        """Number of the newest event; 0 before the first."""
+        with self._read() as connection:
+            return int(connection.execute(select(func.max(events.c.seq))).scalar() or 0)
+
+    def events_learned(self, upto: int) -> None:
+        """Say that a run over everything has learned from events, shed ones included.
+
+        Args:
+            upto: `last_event` when the run began.
+        """
+        e = events.c
+        with self._write() as connection:
+            caught_up = connection.execute(
+                update(events).where(e.seq <= upto, e.state != "done").values(state="done")
+            ).rowcount
+            _add(connection, _HANDLED, caught_up)
+            handled = str(_number(connection, _HANDLED))
+            upsert(connection, meta, [{"key": _REFINED, "value": handled}])
+
+    def events_since_refined(self) -> int:
+        """Events learned from since what is served was last weighed."""
+        with self._read() as connection:
+            return _number(connection, _HANDLED) - _number(connection, _REFINED)
+
+    def count_events(self) -> dict[str, int]:
+        """Events by state: ``waiting``, ``done`` and ``shed``."""
+        counts = dict.fromkeys(("waiting", "done", "shed"), 0)
+        statement = select(events.c.state, func.count()).group_by(events.c.state)
+        with self._read() as connection:
+            return counts | {row[0]: row[1] for row in connection.execute(statement)}
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the oldest event that waits happened; None where none waits."""
+        e = events.c
+        statement = select(e.at).where(e.state == "waiting").order_by(e.seq).limit(1)
+        with self._read() as connection:
+            return connection.execute(statement).scalar()
+
+    def turned(self) -> dict[tuple[str, str, str], dict[str, datetime]]:
+        """When aspects turned, by (intent, group, other) and name.
+
+        What was judged before then speaks for a taste that is gone.
+        """
+        t = turned.c
+        found: dict[tuple[str, str, str], dict[str, datetime]] = {}
+        with self._read() as connection:
+            for intent, group, other, name, at in connection.execute(
+                select(t.intent, t.group_name, t.other, t.name, t.at)
+            ):
+                found.setdefault((intent, group, other), {})[name] = at
+        return found
+
+    def turn_aspects(self, intent: str, group: str, other: str, *, names: Collection[str]) -> None:
+        """Note that aspects please no more whom they pleased, from now on."""
+        at = self._clock()
+        rows = [
+            {"intent": intent, "group_name": group, "other": other, "name": name, "at": at}
+            for name in sorted(names)
+        ]
+        with self._write() as connection:
+            upsert(connection, turned, rows)
+
+
+def add_event(
+    connection: Connection,
+    conversation: str,
+    idx: int,
+    kind: EventKind,
+    *,
+    at: datetime,
+    limit: int,
+) -> None:
+    """Write an event into the transaction of what it is about.
+
+    Args:
+        connection: The transaction.
+        conversation: Id of the conversation.
+        idx: Position of the turn.
+        kind: What happened.
+        at: When.
+        limit: Events that may wait; above it this one is not waited for. Its turn is stored all
+            the same, and a run over everything finds it.
+    """
+    e = events.c
+    # Feedback given again is a new event: what was concluded from the first stands no more.
+    connection.execute(
+        delete(events).where(e.conversation_id == conversation, e.idx == idx, e.kind == kind)
+    )
+    behind = select(e.seq).where(e.state == "waiting").offset(max(limit - 1, 0)).limit(1)
+    full = limit <= 0 or connection.execute(behind).first() is not None
+    connection.execute(
+        insert(events),
+        {
+            "conversation_id": conversation,
+            "idx": idx,
+            "kind": kind,
+            "shard": crc32(conversation.encode()) % SHARDS,
+            "state": "shed" if full else "waiting",
+            "at": at,
+        },
+    )
+
+
+def _number(connection: Connection, key: str) -> int:
+    return int(connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar() or 0)
+
+
+def _add(connection: Connection, key: str, amount: int) -> None:
+    value = str(_number(connection, key) + amount)
+    upsert(connection, meta, [{"key": key, "value": value}])

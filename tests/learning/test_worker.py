@@ -1,0 +1,185 @@
+"""The worker: what waits is learned from once, whoever does it and however often."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpa_agent import Judgment, Workspace
+from gpa_agent.conversations.records import Label
+from gpa_agent.embedding import HashingEncoder
+from gpa_agent.errors import ModelError
+from gpa_agent.learning.worker import Worker
+from gpa_agent.ledger import Busy
+from gpa_agent.testing.chat_models import ScriptedChatModel
+
+PLEASED = "Perfect, that fixed it, thank you!"
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.open(
+        tmp_path / "w.gpa",
+        groups=["novice", "expert"],
+        encoder=HashingEncoder(),
+        refine_after_turns=4,
+        refine_seconds=0,
+        work_seconds=0.05,
+    ) as opened:
+        yield opened
+
+
+def say(ws: Workspace, n: int, said: str = PLEASED, *, conversation: str = "t") -> None:
+    ws.record_turn(
+        conversation=conversation,
+        key=str(n),
+        user=said,
+        assistant="Use sorted().",
+        user_id="u",
+        group=Label("novice", 1.0, "context"),
+        intent=None,
+        trace={"mode": "plain"},
+    )
+
+
+def test_a_turn_and_its_feedback_wait_until_they_are_handled(ws: Workspace) -> None:
+    say(ws, 0)
+    say(ws, 1)
+    ws.feedback(conversation="t", turn=1, judgment=Judgment.DSAT)
+    assert ws.ledger.count_events() == {"waiting": 3, "done": 0, "shed": 0}
+    assert [e.kind for e in ws.ledger.waiting_events()] == ["turn", "turn", "feedback"]
+    handled = Worker(ws).handle()
+    assert (handled.events, handled.judged, handled.explained) == (3, 1, 2)
+    assert ws.ledger.count_events() == {"waiting": 0, "done": 3, "shed": 0}
+    assert ws.stats()["preferences"] > 0
+
+
+def test_what_was_handled_is_not_handled_again_and_feedback_again_is(ws: Workspace) -> None:
+    say(ws, 0)
+    ws.feedback(conversation="t", turn=0, judgment=Judgment.SAT)
+    worker = Worker(ws)
+    assert worker.drain().events == 2
+    say(ws, 0)
+    assert worker.drain().events == 0
+    ws.feedback(conversation="t", turn=0, judgment=Judgment.DSAT)
+    assert worker.handle().events == 1
+    assert worker.drain().refined
+
+
+def test_many_turns_are_one_refinement(ws: Workspace) -> None:
+    worker = Worker(ws)
+    refined: list[bool] = []
+    for n in range(8):
+        say(ws, n)
+        refined.append(worker.run_once().refined)
+    assert refined == [False, False, False, True] * 2
+
+
+def test_refinements_keep_their_distance(ws: Workspace) -> None:
+    ws.settings = ws.settings.model_copy(update={"refine_seconds": 3600.0})
+    worker = Worker(ws)
+    for n in range(4):
+        say(ws, n)
+    assert worker.run_once().refined
+    for n in range(4, 12):
+        say(ws, n)
+    assert not worker.run_once().refined
+    assert Worker(ws).run_once().refined  # another worker has its own clock
+
+
+def test_one_conversation_can_be_handled_alone(ws: Workspace) -> None:
+    for conversation in ("a", "b"):
+        say(ws, 0, conversation=conversation)
+    assert Worker(ws).handle(conversation="b").events == 1
+    assert [e.conversation for e in ws.ledger.waiting_events()] == ["a"]
+
+
+def test_a_run_over_everything_leaves_nothing_waiting_and_nothing_shed(ws: Workspace) -> None:
+    ws.settings = ws.settings.model_copy(update={"queue_limit": 3})
+    for n in range(5):
+        say(ws, n)
+    assert ws.ledger.count_events() == {"waiting": 3, "done": 0, "shed": 2}
+    assert ws.stats()["turns"] == 5
+    ws.learn()
+    assert ws.ledger.count_events() == {"waiting": 0, "done": 5, "shed": 0}
+    assert ws.stats()["judgments"] == 4
+    assert ws.ledger.events_since_refined() == 0
+
+
+def test_a_thread_works_until_it_is_closed(ws: Workspace) -> None:
+    ws.work_in_background()
+    ws.work_in_background()
+    named = [t for t in threading.enumerate() if t.name == "gpa-worker"]
+    assert len(named) == 1
+    for n in range(5):
+        say(ws, n)
+    until = time.monotonic() + 20
+    while ws.ledger.count_events()["waiting"] and time.monotonic() < until:
+        time.sleep(0.02)
+    assert ws.ledger.count_events()["done"] == 5
+    ws.close()
+    assert not named[0].is_alive()
+
+
+def test_a_thread_says_once_why_it_pauses_and_goes_on(
+    ws: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ModelError("the provider is down")
+
+    monkeypatch.setattr(ws, "learn", fail)
+    for n in range(4):
+        say(ws, n)
+    ws.work_in_background()
+    time.sleep(0.6)
+    assert [r.message for r in caplog.records].count(
+        "learning pauses, and tries again: the provider is down"
+    ) == 1
+    monkeypatch.undo()
+    until = time.monotonic() + 20
+    while ws.ledger.events_since_refined() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert ws.ledger.events_since_refined() == 0
+
+
+def test_while_one_works_another_is_told(ws: Workspace) -> None:
+    say(ws, 0)
+    with ws.ledger.exclusive("work"), pytest.raises(Busy, match="this very process"):
+        Worker(ws).run_once()
+    with ws.ledger.exclusive("learning"), pytest.raises(Busy):
+        ws.learn(wait_seconds=0)
+    assert ws.catch_up().events == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_gets_a_thread_of_its_own(ws: Workspace) -> None:
+    ws.work_in_background()
+    child = os.fork()
+    if child == 0:
+        ws.work_in_background()
+        alive = any(t.name == "gpa-worker" and t.is_alive() for t in threading.enumerate())
+        os._exit(0 if alive else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_model_is_asked_within_the_day_s_budget(tmp_path: Path) -> None:
+    model = ScriptedChatModel(script=["{}"] * 500)
+    with Workspace.open(
+        tmp_path / "m.gpa",
+        groups=["novice", "expert"],
+        encoder=HashingEncoder(),
+        model=model,
+        daily_calls=3,
+    ) as ws:
+        for n in range(12):
+            say(ws, n)
+        with pytest.raises(ModelError, match="calls"):
+            ws.catch_up()
+        assert ws.ledger.count_calls() <= 3
+        assert ws.ledger.count_events()["waiting"] == 0
+        assert ws.ledger.events_since_refined() > 0  # left for tomorrow
