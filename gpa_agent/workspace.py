@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar
 
 from gpa_agent.conversations.records import Judgment, Label
-from gpa_agent.embedding.remembering import RememberingEncoder
-from gpa_agent.errors import GPAError, UsageError
+from gpa_agent.errors import UsageError
 from gpa_agent.learning import editing
+from gpa_agent.learning.local import LocalReaders
 from gpa_agent.learning.report import IngestReport, LearnReport, StageReport
+from gpa_agent.learning.watching import Watched
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import StoredRubric
 from gpa_agent.rubrics.records import Aspect, Contrast, Rubric
-from gpa_agent.rubrics.snapshot import EMPTY, Snapshot, build_snapshot
 from gpa_agent.settings import EMBEDDED, Settings
 from gpa_agent.settings_file import load_settings, people_key, store_settings
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gpa_agent.learning.stages import Progress
     from gpa_agent.learning.worker import Worker, WorkReport
     from gpa_agent.rubrics.index import RubricIndex
+    from gpa_agent.rubrics.snapshot import Snapshot
     from gpa_agent.understanding.protocols import (
         GroupClassifier,
         IntentClassifier,
@@ -53,9 +54,6 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _FORGOTTEN = "recomputed after a person was forgotten"
-
-_REFRESH_SECONDS = 0.5
-"""How often a process looks whether another has changed what is live."""
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
@@ -82,19 +80,15 @@ class Workspace:
         self.path = path
         self.settings = settings
         self.ledger = ledger
-        self._encoder = encoder
+        self._readers = LocalReaders(path / "models", settings, encoder)
+        self._watched = Watched(ledger)
         self._chat_model: BaseChatModel | None = None
         self._given: Mapping[str, Any] = {}
         self._keeping = False
         self._ingested = StageReport()
-        self._snapshot: Snapshot = EMPTY
-        self._loading = threading.RLock()
-        self._refreshing = threading.Lock()
-        self._closed = threading.Event()
-        self._watcher: threading.Thread | None = None
+        self._opening = threading.Lock()
+        self._closed = False
         self._worker: Worker | None = None
-        self._reader: SatisfactionReader | None = None
-        self._labelling: Labelling | None = None
         self._index: RubricIndex | None = None
 
     @classmethod
@@ -179,13 +173,12 @@ class Workspace:
 
     def close(self) -> None:
         """Stop watching and learning and close the stores; safe to call twice."""
-        if self._closed.is_set():
+        if self._closed:
             return
-        self._closed.set()
+        self._closed = True
         if self._worker is not None:
             self._worker.close(drain_seconds=10)
-        if self._watcher is not None:
-            self._watcher.join(timeout=5)
+        self._watched.close()
         if self._index is not None:
             self._index.close()
         self.ledger.close()
@@ -265,7 +258,7 @@ class Workspace:
         if publish not in (None, "auto", "review"):
             raise UsageError(f"publish {publish!r} is neither 'auto' nor 'review'")
         with self.ledger.exclusive("learning", wait_seconds=wait_seconds):
-            return self._learn(publish, self._finder(spend), progress)
+            return self._learn(publish, self._engine(spend), progress)
 
     def catch_up(self, *, progress: Progress = _silent) -> WorkReport:
         """Learn from everything that waits, now and in this thread.
@@ -293,9 +286,9 @@ class Workspace:
         if self._worker is None:
             from gpa_agent.learning.worker import Worker  # noqa: PLC0415 -- keeps serving light
 
-            with self._loading:
+            with self._opening:
                 self._worker = self._worker or Worker(self)
-        if not self._closed.is_set():
+        if not self._closed:
             self._worker.start()
 
     def _learn(
@@ -318,7 +311,7 @@ class Workspace:
         self._keep_settings()
         stages = {"ingest": self._ingested, **learned.report.stages}
         self._ingested = StageReport()
-        self._reader = None  # what was trained meanwhile serves from now on
+        self._readers.renew()  # what was trained meanwhile serves from now on
         self.refresh()
         return learned.report.model_copy(
             update={"stages": stages, "encoder": f"{encoder.name} ({encoder.origin})"}
@@ -367,26 +360,14 @@ class Workspace:
         from gpa_agent.learning.pipeline import learn_null  # noqa: PLC0415 -- keeps serving light
 
         return learn_null(
-            self.ledger, self.settings, finder=self._finder(spend), times=times, progress=progress
+            self.ledger, self.settings, finder=self._engine(spend), times=times, progress=progress
         )
 
-    def _finder(self, spend: Spend | None) -> Shuffler:
-        """The engine that the settings ask for."""
-        if self.settings.model is None:
-            from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- keeps serving light
+    def _engine(self, spend: Spend | None) -> Shuffler:
+        from gpa_agent.learning.engines import chosen_engine  # noqa: PLC0415 -- keeps serving light
 
-            return Embedded(self.satisfaction_reader(), self.labelling())
-        from gpa_agent.learning.modelled import Modelled  # noqa: PLC0415 -- keeps serving light
-        from gpa_agent.learning.spending import Spend, open_engine  # noqa: PLC0415 -- as above
-
-        opened = open_engine(self.settings, self.ledger, self._chat_model, spend or Spend())
-        return Modelled(
-            model=self.settings.model,
-            opened=opened,
-            folder=self.path / "models",
-            labelling=self.labelling(),
-            reader=self.satisfaction_reader,
-            encoder=self.encoder,
+        return chosen_engine(
+            self.settings, self.ledger, self._readers, model=self._chat_model, spend=spend
         )
 
     def feedback(
@@ -441,14 +422,17 @@ class Workspace:
 
     def _forget_what_was_learned(self) -> None:
         """Weigh again without a forgotten person, and drop what only they (and few) stood for."""
-        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- keeps serving light
+        from gpa_agent.learning.engines import (  # noqa: PLC0415 -- keeps serving light
+            recalling_engine,
+        )
+        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
         from gpa_agent.learning.teaching import forget_taught  # noqa: PLC0415 -- as above
 
         # The reader may have been trained on their words; the shipped one serves until the
         # next run trains another.
         forget_taught(self.path / "models")
-        self._reader = None
-        finder = self._recalling()
+        self._readers.renew()
+        finder = recalling_engine(self.settings, self.ledger, self._readers)
         self._learn("review", finder, _silent, republish=_FORGOTTEN)
         if isinstance(finder, Recalled):
             for place, names in finder.dropped.items():
@@ -536,7 +520,7 @@ class Workspace:
         """
         from gpa_agent.rubrics.index import RubricIndex  # noqa: PLC0415 -- chromadb is heavy
 
-        with self._loading:
+        with self._opening:
             if self._index is None:
                 self._index = RubricIndex(self.path / "chroma", self.encoder())
         return self._index.search(editing.live_rubrics(self.ledger), text, limit=limit)
@@ -545,24 +529,11 @@ class Workspace:
 
     def snapshot(self) -> Snapshot:
         """What is live, in memory; loaded at the first call and kept fresh by a thread."""
-        if self._watcher is None:
-            with self._loading:
-                if self._snapshot is EMPTY:
-                    self.refresh()
-                self._watch()
-        return self._snapshot
+        return self._watched.snapshot()
 
     def refresh(self) -> None:
         """Read what is live from the ledger now."""
-        with self._refreshing:
-            self._snapshot = self._read_snapshot()
-
-    def _read_snapshot(self) -> Snapshot:
-        # The revision is read first: what changes meanwhile is seen at the next look.
-        revision = self.ledger.revision()
-        return build_snapshot(
-            editing.live_rubrics(self.ledger), self.ledger.people_groups(), revision=revision
-        )
+        self._watched.refresh()
 
     def person(self, user_id: str) -> str:
         """The keyed hash under which a user is stored."""
@@ -574,27 +545,15 @@ class Workspace:
 
     def encoder(self) -> TextEncoder:
         """The sentence encoder, found once."""
-        with self._loading:
-            if self._encoder is None:
-                from gpa_agent.embedding import find_encoder  # noqa: PLC0415 -- loads a model
-
-                self._encoder = find_encoder()
-            if not isinstance(self._encoder, RememberingEncoder):
-                self._encoder = RememberingEncoder(self._encoder)
-            return self._encoder
+        return self._readers.encoder()
 
     def satisfaction_reader(self) -> SatisfactionReader:
         """The local reader of satisfaction: one that a model taught, else the shipped one."""
-        with self._loading:
-            if self._reader is None:
-                from gpa_agent.learning.teaching import kept_reader  # noqa: PLC0415 -- loads weights
-                from gpa_agent.understanding.satisfaction import (  # noqa: PLC0415 -- as above
-                    EmbeddedSatisfaction,
-                )
+        return self._readers.satisfaction()
 
-                kept = kept_reader(self.path / "models", self.encoder())
-                self._reader = kept or EmbeddedSatisfaction(self.encoder())
-            return self._reader
+    def labelling(self) -> Labelling:
+        """Who labels intents and groups locally."""
+        return self._readers.labelling()
 
     def intent_classifier(self) -> IntentClassifier | None:
         """Who tells intents on the hot path; None where there is nothing to tell apart."""
@@ -652,33 +611,6 @@ class Workspace:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def labelling(self) -> Labelling:
-        """Who labels intents and groups locally."""
-        with self._loading:
-            if self._labelling is None:
-                from gpa_agent.learning.labelling import Labelling  # noqa: PLC0415 -- loads models
-
-                self._labelling = Labelling(self.path / "models", self.settings, self.encoder)
-            return self._labelling
-
-    def _recalling(self) -> Finder:
-        """The engine of the last run, asking nobody: a model's claims are weighed as they are."""
-        from gpa_agent.learning.finding import model_of  # noqa: PLC0415 -- keeps serving light
-
-        model = model_of(str(self.ledger.last_summary().get("engine", "")))
-        if model is None:
-            from gpa_agent.learning.embedded import Embedded  # noqa: PLC0415 -- as above
-
-            return Embedded(self.satisfaction_reader(), self.labelling())
-        from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
-        from gpa_agent.learning.model_labels import (  # noqa: PLC0415 -- as above
-            taught_kinds,
-            versions_of,
-        )
-
-        taught = taught_kinds(self.settings, versions_of(model, self.settings))
-        return Recalled(model, labelling=self.labelling(), taught=taught)
-
     def _live_names(self) -> set[tuple[str, str]]:
         live = editing.live_rubrics(self.ledger)
         return {(rubric.intent, aspect.name) for rubric in live for aspect in rubric.aspects}
@@ -687,17 +619,3 @@ class Workspace:
         """Let this process serve at once what was changed."""
         self.refresh()
         return result
-
-    def _watch(self) -> None:
-        if self._watcher is None and not self._closed.is_set():
-            self._watcher = threading.Thread(target=self._follow, name="gpa-snapshot", daemon=True)
-            self._watcher.start()
-
-    def _follow(self) -> None:
-        while not self._closed.wait(_REFRESH_SECONDS):
-            try:
-                if self.ledger.revision() != self._snapshot.revision:
-                    self.refresh()
-            except GPAError as error:
-                # The old snapshot keeps serving; the next round tries again.
-                logger.warning("cannot look for newer rubrics: %s", error)
