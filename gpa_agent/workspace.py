@@ -396,43 +396,47 @@ class Workspace:
                 raise UsageError(f"conversation {conversation!r} belongs to another user")
         self.ledger.add_explicit(conversation, turn, verdict, queue_limit=self.settings.queue_limit)
 
-    def forget(self, user: str) -> dict[str, Any]:
+    def forget(self, user: str, *, wait_seconds: float = 30.0) -> dict[str, Any]:
         """Delete everything of a person and recompute or retire what rested on them.
 
         Args:
             user: The raw user id.
+            wait_seconds: How long to wait for a run of learning to end before what rests on them
+                is left to it (``pending`` says so).
 
         Returns:
-            A receipt: rows deleted by table, and the aspects that are not live any more.
+            A receipt, `gpa_agent.learning.forgetting.Receipt` as a dictionary: rows deleted by
+            table, files removed or rewritten, what is not live any more, what was weighed again,
+            which group models are stale, and what is still to be done.
         """
+        from gpa_agent.learning.forgetting import forget  # noqa: PLC0415 -- keeps serving light
+
         if not user:
             raise UsageError("whom to forget? The user id is empty")
-        before = self._live_names()
-        deleted = self.ledger.forget(self.person(user))
-        if any(rows for table, rows in deleted.items() if table != "compacted"):
-            # Under review: forgetting may take something out, and never puts anything in.
-            self._forget_what_was_learned()
+        receipt = forget(self, user, wait_seconds=wait_seconds)
         self.refresh()
-        gone = sorted(before - self._live_names())
-        return {
-            "person": self.person(user),
-            "deleted": deleted,
-            "retired": [{"intent": intent, "aspect": name} for intent, name in gone],
-        }
+        return receipt.model_dump(mode="json")
 
-    def _forget_what_was_learned(self) -> None:
-        """Weigh again without a forgotten person, and drop what only they (and few) stood for."""
+    def let_go(self) -> None:
+        """Close the index and drop what was trained from memory: their files are about to go."""
+        with self._opening:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+        self._readers.drop()
+
+    def weigh_again(self) -> None:
+        """Weigh without forgotten people, and drop what only they (and few others) stood for.
+
+        Nobody is asked, and nothing new is served. Whoever calls it holds the lock of learning.
+        """
         from gpa_agent.learning.engines import (  # noqa: PLC0415 -- keeps serving light
             recalling_engine,
         )
         from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
-        from gpa_agent.learning.teaching import forget_taught  # noqa: PLC0415 -- as above
 
-        # The reader may have been trained on their words; the shipped one serves until the
-        # next run trains another.
-        forget_taught(self.path / "models")
-        self._readers.renew()
         finder = recalling_engine(self.settings, self.ledger, self._readers)
+        # Under review: forgetting may take something out, and never puts anything in.
         self._learn("review", finder, _silent, republish=_FORGOTTEN)
         if isinstance(finder, Recalled):
             for place, names in finder.dropped.items():
@@ -610,10 +614,6 @@ class Workspace:
         )
 
     # -- inside --------------------------------------------------------------------------------
-
-    def _live_names(self) -> set[tuple[str, str]]:
-        live = editing.live_rubrics(self.ledger)
-        return {(rubric.intent, aspect.name) for rubric in live for aspect in rubric.aspects}
 
     def _changed(self, result: _T) -> _T:
         """Let this process serve at once what was changed."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import gpa_agent
-from gpa_agent.cli import chat, demo, doctor, feedback, forget, init, learn, rubrics
+from gpa_agent.cli import audit, chat, demo, doctor, feedback, forget, init, learn, rubrics, worker
 
 app = typer.Typer(
     name="gpa",
@@ -32,8 +32,8 @@ def root(
     """Read the options that belong to no command."""
 
 
-for _module in (demo, init, learn):
+for _module in (demo, init, learn, worker):
     _module.register(app)
 app.add_typer(rubrics.app, name="rubrics")
-for _module in (chat, feedback, forget, doctor):
+for _module in (chat, feedback, audit, forget, doctor):
     _module.register(app)

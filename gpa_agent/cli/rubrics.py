@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpa_agent.cli.render import print_rubric, title
+from gpa_agent.cli.render import print_rubric, title, versus
 from gpa_agent.cli.running import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -22,11 +22,12 @@ from gpa_agent.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpa_agent.learning.lives import Life
     from gpa_agent.rubrics.records import Aspect, Rubric
     from gpa_agent.workspace import Workspace
 
 app = typer.Typer(
-    help="List, show, compare, approve, reject, roll back, export and import rubrics.",
+    help="List, show, compare, follow, approve, reject, roll back, export and import rubrics.",
     no_args_is_help=True,
 )
 
@@ -113,6 +114,30 @@ def diff(
             typer.echo(printable(f"{what}: {line}"))
     if not any(changes.values()):
         typer.echo(f"nothing changed between versions {a} and {b}")
+
+
+@app.command("history", epilog="Example: gpa rubrics history debugging steps")
+@guarded
+def history(
+    *,
+    intent: IntentArgument,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ASPECT]", help="One aspect; else all.")
+    ] = None,
+    group: GroupOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Tell when aspects were found, why they waited, and since when they are served or not."""
+    from gpa_agent.learning.lives import lives
+
+    with _open(workspace) as ws:
+        told = lives(ws.ledger, intent=intent, name=name, group=group)
+    if json_:
+        emit({"history": [life.model_dump(mode="json") for life in told]})
+        return
+    for life in told:
+        _tell(life)
 
 
 @app.command("approve", epilog="Example: gpa rubrics approve debugging steps")
@@ -241,6 +266,16 @@ def _summary(aspect: "Aspect") -> str:
     e = aspect.evidence
     turns = "/".join(str(n) for n in e.turns.values())
     return f"{aspect.rating}/5, effect {e.effect:+.2f}, q {e.q_value:.4f}, turns {turns}"
+
+
+def _tell(life: "Life") -> None:
+    typer.echo(printable(f"{life.name} ({life.intent}: {versus(life.contrast)})"))
+    for moment in life.moments:
+        version = "" if moment.version is None else f"version {moment.version}"
+        why = ": ".join(part for part in (version, moment.reason) if part)
+        typer.echo(printable(f"  {moment.at:%Y-%m-%d %H:%M} UTC  {moment.what:<9}  {why}".rstrip()))
+    if life.held:
+        typer.echo("  a person took it out: it stays out until somebody approves it")
 
 
 def _read(file: Path) -> "list[Rubric]":

@@ -72,6 +72,11 @@ class LocalReaders:
             return self._labelling
 
     def renew(self) -> None:
-        """Take what is trained now: called when a run of learning or forgetting has ended."""
+        """Take the reader of satisfaction that is taught now; a run of learning has ended."""
         with self._loading:
             self._reader = None
+
+    def drop(self) -> None:
+        """Forget everything that was trained; what is on disk then is loaded when asked for."""
+        with self._loading:
+            self._reader = self._labelling = None

@@ -19,6 +19,7 @@ from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
 from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler
+from gpa_agent.learning.harm import harmed
 from gpa_agent.learning.publishing import changes, only_live, settle
 from gpa_agent.learning.report import (
     BadLineModel,
@@ -29,6 +30,7 @@ from gpa_agent.learning.report import (
 )
 from gpa_agent.learning.stages import Progress
 from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.learned import ForgottenMeanwhile
 from gpa_agent.ledger.rows import AspectRow, ContrastRow, RunRow
 from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Rubric
 from gpa_agent.rubrics.weighing import Weighed
@@ -36,6 +38,8 @@ from gpa_agent.settings import Settings
 
 _CHUNK = 500
 _KEPT_BAD_LINES = 100
+_ATTEMPTS = 3
+"""Runs that people may be forgotten in before learning gives up."""
 
 
 def ingest(
@@ -146,11 +150,23 @@ def learn(
         republish: Where given, rubrics whose figures have changed are published anew for this
             reason, not only those whose guidance has.
     """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _learn(ledger, settings, finder, progress, republish)
+        except ForgottenMeanwhile:
+            # What they said is gone from the ledger: what is found now is found without it.
+            continue
+    return _learn(ledger, settings, finder, progress, republish)
+
+
+def _learn(
+    ledger: Ledger, settings: Settings, finder: Finder, progress: Progress, republish: str | None
+) -> Learned:
     started, began = time.perf_counter(), datetime.now(UTC)
-    newest = ledger.last_event()
+    newest, epoch = ledger.last_event(), ledger.forget_epoch()
     found = finder.find(ledger, settings, progress)
     clock = time.perf_counter()
-    rubrics = _publish(ledger, found.weighed, settings, republish)
+    rubrics = _publish(ledger, found.weighed, settings, republish, epoch)
     published = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
     report = _report(rubrics, found, settings).model_copy(
         update={
@@ -159,7 +175,7 @@ def learn(
             "seconds": time.perf_counter() - started,
         }
     )
-    _store_run(ledger, report, found.weighed, settings, began)
+    _store_run(ledger, report, found.weighed, settings, began, epoch)
     ledger.events_learned(newest)
     return Learned(report, found.weighed)
 
@@ -187,7 +203,7 @@ def learn_null(
 
 
 def _publish(
-    ledger: Ledger, weighed: Weighed, settings: Settings, republish: str | None
+    ledger: Ledger, weighed: Weighed, settings: Settings, republish: str | None, epoch: int
 ) -> list[Rubric]:
     live = {
         (r.intent, r.group, r.other): Rubric.model_validate(r.body) for r in ledger.live_rubrics()
@@ -203,16 +219,28 @@ def _publish(
         and key not in weighed.undecided
         and Contrast(*key[1:]) in weighed.contrasts
     ]
+    harm = harmed(ledger)
     settled: list[Rubric] = []
     for found in (*weighed.rubrics, *gone):
         key = (found.intent, found.contrast.group, found.contrast.other)
         before = live.get(key)
-        rubric = settle(found, before, publish=settings.publish, held=ledger.held(*key))
-        reason = changes(before, rubric)
-        if reason is None and before is not None and only_live(rubric) != before:
+        rubric = settle(
+            found,
+            before,
+            publish=settings.publish,
+            held=ledger.held(*key),
+            harmed=harm.get(key, {}),
+            colluders=settings.max_share,
+        )
+        reason, serving = changes(before, rubric), only_live(rubric, before)
+        if reason is None and before is not None and serving != before:
             reason = republish
+        if key in harm:
+            # Before the version that retires them: a crash in between repeats both.
+            ledger.turn_aspects(*key, names=harm[key])
         if reason is not None:
-            stored = ledger.publish(only_live(rubric).model_dump(mode="json"), reason=reason)
+            body = serving.model_dump(mode="json")
+            stored = ledger.publish(body, reason=reason, epoch=epoch)
             rubric = rubric.model_copy(update={"version": stored.version})
         settled.append(rubric)
     return settled
@@ -287,10 +315,16 @@ def _notes(seen: Seen, weighed: Weighed, settings: Settings, *, others: Sequence
 
 
 def _store_run(
-    ledger: Ledger, report: LearnReport, weighed: Weighed, settings: Settings, began: datetime
+    ledger: Ledger,
+    report: LearnReport,
+    weighed: Weighed,
+    settings: Settings,
+    began: datetime,
+    epoch: int,
 ) -> None:
     ledger.save_run(
-        RunRow(
+        epoch=epoch,
+        run=RunRow(
             id=uuid.uuid4().hex,
             started=began,
             finished=datetime.now(UTC),
@@ -318,5 +352,5 @@ def _store_run(
                 for r in report.rubrics
                 for a in r.aspects
             ),
-        )
+        ),
     )

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from gpa_agent.errors import GPAError
+from gpa_agent.learning.forgetting import Workplace as Forgettable
+from gpa_agent.learning.forgetting import settle
 from gpa_agent.learning.spending import Spend
 from gpa_agent.learning.stages import Progress, explain_preferences, judge, measure
 from gpa_agent.ledger.events import SHARDS
@@ -27,8 +29,6 @@ from gpa_agent.ledger.exclusive import Busy
 if TYPE_CHECKING:
     from gpa_agent.learning.labelling import Labelling
     from gpa_agent.learning.report import LearnReport
-    from gpa_agent.ledger import Ledger
-    from gpa_agent.settings import Settings
     from gpa_agent.understanding.protocols import SatisfactionReader
 
 logger = logging.getLogger("gpa_agent.learning")
@@ -72,18 +72,8 @@ class WorkReport(Handled):
     """How long it took."""
 
 
-class Workplace(Protocol):
+class Workplace(Forgettable, Protocol):
     """What a worker needs of a workspace."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """Where events and results are."""
-        ...
-
-    @property
-    def settings(self) -> Settings:
-        """When to refine, and what may be spent."""
-        ...
 
     def satisfaction_reader(self) -> SatisfactionReader:
         """Who judges turns locally."""
@@ -139,6 +129,7 @@ class Worker:
             ModelError: The model is down or the day's budget spent; what was done is kept.
         """
         started = time.perf_counter()
+        settle(self._workplace)
         handled = self.handle()
         report = self.refine() if self.due() else None
         return self._report(handled, report, started)
@@ -155,6 +146,7 @@ class Worker:
             ModelError: As for `run_once`.
         """
         started, handled = time.perf_counter(), Handled()
+        settle(self._workplace, wait_seconds=wait_seconds)
         while (more := self.handle(wait_seconds=wait_seconds)).events:
             handled += more
         behind = self._workplace.ledger.events_since_refined() > 0

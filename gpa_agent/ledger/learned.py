@@ -7,39 +7,77 @@ the ``revision`` that servers watch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
-from gpa_agent.errors import UsageError
+from gpa_agent.errors import StoreError, UsageError
 from gpa_agent.ledger.opening import Store
 from gpa_agent.ledger.rows import AspectRow, RunRow, StoredRubric
 from gpa_agent.ledger.tables import aspects, contrasts, meta, rubric_versions, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 REVISION: Final = "revision"
 """Key in ``meta`` of the number that grows with each change of what is live."""
 
+FORGET_EPOCH: Final = "forget_epoch"
+"""Key in ``meta`` of the number that grows whenever a person is forgotten."""
+
 _V: Final = rubric_versions.c
+
+
+class ForgottenMeanwhile(StoreError):  # noqa: N818 -- reads as the fact it reports
+    """What is to be stored was found with somebody who has been forgotten since."""
+
+
+class Sighting(NamedTuple):
+    """What one run said of one aspect.
+
+    Attributes:
+        began: When the run began, timezone-aware.
+        at: When it was done.
+        group: First-named group.
+        other: Second group or ``*``.
+        name: The aspect.
+        status: What the run made of it.
+        reason: Why it is not live, where it is not.
+    """
+
+    began: datetime
+    at: datetime
+    group: str
+    other: str
+    name: str
+    status: str
+    reason: str | None
 
 
 class Learned(Store):
     """Runs, aspects and rubric versions."""
 
-    def save_run(self, run: RunRow) -> None:
+    def save_run(self, run: RunRow, *, epoch: int | None = None) -> None:
         """Store a run of learning with its contrasts and aspects.
 
         Args:
-            run: Saved again under the same id, it replaces what was saved before.
+            run: The latest from now on; saved again under the same id, it replaces what was
+                saved before.
+            epoch: As for `publish`.
+
+        Raises:
+            ForgottenMeanwhile: As for `publish`.
         """
         with self._write() as connection:
+            _check_epoch(connection, epoch)
             connection.execute(delete(runs).where(runs.c.id == run.id))
+            last = connection.execute(select(func.max(runs.c.seq))).scalar()
             connection.execute(
                 insert(runs),
                 {
                     "id": run.id,
+                    "seq": (last or 0) + 1,
                     "started": run.started,
                     "finished": run.finished,
                     "settings": dict(run.settings),
@@ -106,18 +144,26 @@ class Learned(Store):
         with self._read() as connection:
             return int(connection.execute(statement).scalar() or 0)
 
-    def publish(self, body: Mapping[str, Any], *, reason: str) -> StoredRubric:
+    def publish(
+        self, body: Mapping[str, Any], *, reason: str, epoch: int | None = None
+    ) -> StoredRubric:
         """Make a rubric live as the next version of its (intent, contrast).
 
         Args:
             body: ``Rubric.model_dump(mode="json")``; its version is set here.
             reason: Why, for the history.
+            epoch: `forget_epoch` when what stands behind it was read; None where it was written
+                by hand.
 
         Returns:
             The version that is live now.
+
+        Raises:
+            ForgottenMeanwhile: Somebody was forgotten since then; nothing was stored.
         """
         contrast = body["contrast"]
         with self._write() as connection:
+            _check_epoch(connection, epoch)
             return self._append(
                 connection, (body["intent"], contrast["group"], contrast["other"]), body, reason
             )
@@ -147,6 +193,25 @@ class Learned(Store):
         statement = _rubrics().where(_of(intent, group, other)).order_by(_V.version)
         with self._read() as connection:
             return [_stored(row) for row in connection.execute(statement)]
+
+    def versions(self, intent: str) -> list[StoredRubric]:
+        """Every version of every rubric of an intent, oldest first."""
+        ordered = _rubrics().where(_V.intent == intent).order_by(_V.created_at, _V.version)
+        with self._read() as connection:
+            return [_stored(row) for row in connection.execute(ordered)]
+
+    def sightings(self, intent: str) -> list[Sighting]:
+        """What every run said of every aspect of an intent, oldest first."""
+        a = aspects.c
+        said = (a.group_name, a.other, a.name, a.status, a.body["reason"].as_string())
+        statement = (
+            select(runs.c.started, runs.c.finished, *said)
+            .join_from(aspects, runs, a.run_id == runs.c.id)
+            .where(a.intent == intent)
+            .order_by(runs.c.seq, a.group_name, a.other, a.name)
+        )
+        with self._read() as connection:
+            return [Sighting(*row) for row in connection.execute(statement)]
 
     def live_rubrics(self) -> list[StoredRubric]:
         """The rubrics being served."""
@@ -202,12 +267,7 @@ class Learned(Store):
 
 
 def _latest_run() -> Any:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
-    return (
-        select(runs.c.id)
-        .order_by(runs.c.finished.desc(), runs.c.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    return select(runs.c.id).order_by(runs.c.seq.desc()).limit(1).scalar_subquery()
 
 
 def _rubrics() -> Any:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
@@ -229,6 +289,16 @@ def _of(intent: str, group: str, other: str) -> Any:  # noqa: ANN401 -- JSON, or
 
 def _stored(row: Row[Any]) -> StoredRubric:
     return StoredRubric._make(row)
+
+
+def _check_epoch(connection: Connection, epoch: int | None) -> None:
+    if epoch is None:
+        return
+    now = connection.execute(select(meta.c.value).where(meta.c.key == FORGET_EPOCH)).scalar()
+    if int(now or 0) != epoch:
+        raise ForgottenMeanwhile(
+            "a person was forgotten while this ran, so what it found is not kept; run it again"
+        )
 
 
 def bump(connection: Connection) -> None:

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 from gpa_agent.errors import UsageError
 from gpa_agent.turn.context import Asker, GPAContext, read_asker
+from gpa_agent.turn.enqueue import enqueue_learn
 from gpa_agent.turn.plan import Finding, answer_in, read_turn
 from gpa_agent.turn.streaming import TailoredGraph
 from gpa_agent.turn.tailor import Tailor, fallen_back, served_trace
@@ -225,6 +226,7 @@ def _record(tailor: Tailor) -> RunnableLambda[Any, Any]:
     async def arecord(state: TurnState, config: RunnableConfig) -> Update:  # noqa: ARG001 -- a node's signature
         exchange = answer_in(state["messages"])
         failure = await tailor.arecord(state["gpa_turn"], state["gpa"], exchange)
-        return {"gpa": served_trace(state["gpa"], [failure])}
+        trace = served_trace(state["gpa"], [failure])
+        return {"gpa": await enqueue_learn(tailor, state["gpa_turn"], trace)}
 
     return RunnableLambda(record, arecord, name="record_turn")

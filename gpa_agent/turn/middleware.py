@@ -30,6 +30,7 @@ from typing_extensions import override
 
 from gpa_agent.errors import UsageError
 from gpa_agent.turn.context import read_asker
+from gpa_agent.turn.enqueue import enqueue_learn
 from gpa_agent.turn.plan import Asked, Plan, answer_in, read_turn
 from gpa_agent.turn.prompt import with_rubric
 from gpa_agent.turn.tailor import Mode, Tailor, fallen_back, served_trace
@@ -94,7 +95,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         holdout: float | None = None,
         budget_seconds: float | None = None,
         record: bool = True,
-        learn: Literal["background", "off"] = "background",
+        learn: Literal["background", "graph", "off"] = "background",
         group_models: Mapping[str, BaseChatModel] | None = None,
     ) -> None:
         """Open the workspace and load what the first turn needs.
@@ -109,8 +110,10 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             budget_seconds: Time our part may take before a turn; the workspace's setting
                 where None.
             record: Whether turns are recorded to learn from.
-            learn: ``background`` learns from them in a thread of this process; ``off`` leaves
-                that to ``gpa worker``, in a process of its own.
+            learn: ``background`` learns from them in a thread of this process; ``graph`` asks the
+                LangGraph server that serves the turn for a run of its graph ``learn``
+                (`gpa_agent.learning.graph.build_learn_graph`), and does nothing outside of one;
+                ``off`` leaves that to ``gpa worker``, in a process of its own.
             group_models: A chat model tuned for a group, by group.
 
         Raises:
@@ -121,8 +124,8 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             raise UsageError(f"mode {mode!r} is unknown; expected one of {get_args(Mode)!r}")
         if mode == "finetuned" and not group_models:
             raise UsageError("mode 'finetuned' needs group_models={'<group>': <chat model>, ...}")
-        if learn not in ("background", "off"):
-            raise UsageError(f"learn {learn!r} is neither 'background' nor 'off'")
+        if learn not in ("background", "graph", "off"):
+            raise UsageError(f"learn {learn!r} is none of 'background', 'graph' and 'off'")
         if holdout is not None and not 0 <= holdout <= 0.5:
             raise UsageError(f"holdout {holdout!r} is not a share between 0 and 0.5")
         if budget_seconds is not None and budget_seconds <= 0:
@@ -140,6 +143,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             group_models=dict(group_models or {}),
             record=record,
             learn=learn == "background",
+            enqueue=learn == "graph",
         )
         self._tailor.warm()
 
@@ -288,10 +292,10 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         Returns:
             The trace with the reason, where it could not be recorded.
         """
-        trace = _kept(state, "gpa")
-        exchange = answer_in(state["messages"])
-        failure = await self._tailor.arecord(_kept(state, "gpa_turn"), trace, exchange)
-        return {"gpa": served_trace(trace, [failure])} if failure else None
+        turn, trace = _kept(state, "gpa_turn"), _kept(state, "gpa")
+        failure = await self._tailor.arecord(turn, trace, answer_in(state["messages"]))
+        served = await enqueue_learn(self._tailor, turn, served_trace(trace, [failure]))
+        return {"gpa": served} if served != trace else None
 
     # Around anything else -------------------------------------------------------------------
 

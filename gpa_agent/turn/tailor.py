@@ -72,6 +72,7 @@ class Tailor:
         group_models: A model tuned for a group, by group.
         record: Whether turns are recorded.
         learn: Whether this process learns from them in the background.
+        enqueue: Whether the LangGraph server that serves a turn is asked to learn from it.
         clock: Seconds, monotonic.
     """
 
@@ -85,6 +86,7 @@ class Tailor:
         group_models: Mapping[str, BaseChatModel],
         record: bool,
         learn: bool = False,
+        enqueue: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.workspace = workspace
@@ -94,6 +96,7 @@ class Tailor:
         self.group_models = group_models
         self.recording = record
         self.learning = learn
+        self.enqueuing = enqueue and record
         self._clock = clock
         self._lock = threading.Lock()
         self._degraded_total = 0

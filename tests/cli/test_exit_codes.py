@@ -24,7 +24,7 @@ def test_version(invoke: Invoke) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "learn", "chat", "feedback", "forget", "demo", "doctor"]
+    ["init", "learn", "worker", "chat", "feedback", "forget", "demo", "doctor", "rubrics history"]
     + [
         f"rubrics {c}"
         for c in ["list", "show", "diff", "approve", "reject", "rollback", "export", "import"]
@@ -59,6 +59,8 @@ def test_the_example_commands_parse(invoke: Invoke) -> None:
         ("learn log.jsonl --format klingon", "klingon"),
         ("learn", "no workspace at gpa-workspace"),
         ("rubrics list", "no workspace at gpa-workspace"),
+        ("rubrics history debugging", "no workspace at gpa-workspace"),
+        ("worker --once", "no workspace at gpa-workspace"),
         ("rubrics show debugging", "no workspace at gpa-workspace"),
         ("rubrics import nowhere.json", "'nowhere.json'"),
         ("feedback c1 0 wonderful", "'wonderful' is not a judgment"),
