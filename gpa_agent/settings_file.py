@@ -87,7 +87,8 @@ def _stored(folder: Path, *, create: bool) -> dict[str, Any]:
 
 
 def _make(folder: Path, *, create: bool) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "ledger.sqlite").exists():
+    ours = any((folder / name).exists() for name in ("ledger.sqlite", _KEY))
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise WorkspaceError(
             f"{folder} is a folder with other things in it, not a workspace; name a new folder"
         )

@@ -14,7 +14,7 @@ Everything a program needs is a method here; the command line is a thin shell ov
 
 from __future__ import annotations
 
-import logging
+import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
         SatisfactionReader,
     )
 
-logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _FORGOTTEN = "recomputed after a person was forgotten"
@@ -81,7 +80,7 @@ class Workspace:
         self.settings = settings
         self.ledger = ledger
         self._readers = LocalReaders(path / "models", settings, encoder)
-        self._watched = Watched(ledger)
+        self._watched = Watched(ledger, forgotten=self._readers.drop)
         self._chat_model: BaseChatModel | None = None
         self._given: Mapping[str, Any] = {}
         self._keeping = False
@@ -103,6 +102,7 @@ class Workspace:
         store: bool = True,
         encoder: TextEncoder | None = None,
         model: str | BaseChatModel | None = None,
+        ledger: str | None = None,
         **settings: Any,  # noqa: ANN401 -- any field of Settings, checked by it
     ) -> Workspace:
         """Open a workspace, making it where there is none.
@@ -121,6 +121,9 @@ class Workspace:
             model: Chat model that learns: ``openai:gpt-4o-mini``, any name that LangChain's
                 ``init_chat_model`` takes, or a chat model; its name is stored. ``"embedded"`` goes
                 back to the embedded engine.
+            ledger: URL of a PostgreSQL database that holds the ledger, for several machines; the
+                environment's ``GPA_LEDGER`` where None, else the folder's own SQLite file. Never
+                stored: it may hold a password.
             **settings: Any further field of `gpa_agent.settings.Settings`; stored.
 
         Raises:
@@ -148,8 +151,14 @@ class Workspace:
 
             given["model"] = model if model == EMBEDDED else model_name(model)
         merged = load_settings(folder, given, create=create)
-        ledger = Ledger.open(folder / "ledger.sqlite", people_key=people_key(folder))
-        workspace = cls(folder, merged, ledger, encoder)
+        where = ledger or os.environ.get("GPA_LEDGER") or folder / "ledger.sqlite"
+        opened = Ledger.open(where, people_key=people_key(folder))
+        try:
+            opened.check_people_key()
+        except BaseException:
+            opened.close()
+            raise
+        workspace = cls(folder, merged, opened, encoder)
         workspace._given = given
         workspace._chat_model = None if model is None or isinstance(model, str) else model
         workspace._keeping = store

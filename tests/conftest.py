@@ -12,6 +12,9 @@ import pytest
 from gpa_agent import Workspace
 from gpa_agent.embedding import HashingEncoder
 from gpa_agent.testing.chat_world import ChatWorld
+from tests.postgres.server import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +38,9 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 @pytest.fixture(autouse=True)
 def _no_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GPA_WORKSPACE", "GPA_PEOPLE_KEY"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("GPA_WORKSPACE", "GPA_LEDGER", "GPA_PEOPLE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
 

@@ -195,7 +195,7 @@ def _workspace(path: Path) -> Iterator[Check]:
 def _opened(ws: "Workspace") -> Iterator[Check]:
     stats = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in ws.stats().items())
     yield Check(name="workspace", ok=True, detail=str(ws.path))
-    yield Check(name="ledger", ok=True, detail=stats)
+    yield Check(name="ledger", ok=True, detail=f"{ws.ledger.name}: {stats}")
     changed = ws.settings.model_dump(mode="json", exclude_defaults=True, exclude={"intents"})
     shown = ", ".join(f"{k}={v}" for k, v in changed.items()) or "all as by default"
     intents = ", ".join(ws.settings.intents) or "those the log names"

@@ -1,7 +1,8 @@
 """``gpa forget``: delete a person, and what rested on them."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from gpa_agent.cli.running import (
     printable,
 )
 from gpa_agent.errors import UsageError
+from gpa_agent.rubrics.records import EVERYBODY_ELSE
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +32,7 @@ def forget(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
 ) -> None:
-    """Forget a person: their conversations go, and items that rested on them are weighed again."""
+    """Forget a person: all that is theirs goes, and what rested on them is weighed again."""
     from gpa_agent.workspace import Workspace
 
     with Workspace.open(workspace, create=False) as ws:
@@ -40,11 +42,33 @@ def forget(
     if json_:
         emit(receipt)
         return
-    deleted = {table: n for table, n in receipt["deleted"].items() if n and table != "compacted"}
-    rows = ", ".join(f"{n} {table.replace('_', ' ')}" for table, n in deleted.items())
-    typer.echo(printable(f"deleted: {rows or 'nothing, this person is not known here'}"))
+    for line in _told(receipt):
+        typer.echo(printable(line))
+
+
+def _told(receipt: Mapping[str, Any]) -> Iterator[str]:
+    """The receipt as sentences, one a line."""
+    rows = ", ".join(
+        f"{n} {table.replace('_', ' ')}" for table, n in receipt["deleted"].items() if n
+    )
+    yield f"deleted: {rows or 'nothing, this person is not known here'}"
     for item in receipt["retired"]:
-        typer.echo(printable(f"no longer served: {item['aspect']} ({item['intent']})"))
+        yield f"no longer served: {item['aspect']} ({item['intent']})"
+    for rubric in receipt["recomputed"]:
+        group, other = rubric["contrast"].values()
+        against = "everybody else" if other == EVERYBODY_ELSE else other
+        yield (
+            f"weighed again: {rubric['intent']}, {group} against {against}: "
+            f"version {rubric['version']}"
+        )
+    for file in receipt["files"]:
+        lines = f" ({file['lines']} lines)" if file["lines"] else ""
+        what = "not found, look where it went" if file["change"] == "missing" else file["change"]
+        yield f"{what}: {file['path']}{lines}"
+    for model in receipt["stale"]:
+        yield f"stale, train it again: group model {model}"
+    for left in receipt["pending"]:
+        yield f"still to do: {left}"
 
 
 def _ask(user: str) -> None:

@@ -17,8 +17,14 @@ from gpa_agent.conversations.fields import (
     name_of,
     rest_of,
 )
-from gpa_agent.conversations.messages import Said, joined, read_messages, system_text, turns_of
-from gpa_agent.conversations.normalise import clean_text
+from gpa_agent.conversations.messages import (
+    Said,
+    joined,
+    read_messages,
+    said_text,
+    system_text,
+    turns_of,
+)
 from gpa_agent.conversations.records import Conversation, Message, PreferencePair, Record, Turn
 
 if TYPE_CHECKING:
@@ -111,7 +117,7 @@ def _sides(raw: Mapping[str, Any]) -> tuple[list[Said], list[Said], list[Said]]:
 
 def _side(value: object, name: str, role: str) -> list[Said]:
     if isinstance(value, str):
-        return [Said(role, text)] if (text := clean_text(value)).strip() else []
+        return [Said(role, text)] if (text := said_text(value)).strip() else []
     if value is None:
         raise BadRecordError(f"{name!r} is missing")
     if not isinstance(value, list):

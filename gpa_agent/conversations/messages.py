@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gpa_agent.conversations.fields import BadRecordError, judgment_of, kind, time_of
 from gpa_agent.conversations.normalise import clean_text
+from gpa_agent.conversations.own_text import without_own_text
 from gpa_agent.conversations.records import Judgment, Turn
 
 if TYPE_CHECKING:
@@ -82,16 +83,21 @@ def _message(raw: object, name: str) -> Said | None:
 
 
 def text_of(raw: Mapping[str, Any]) -> str:
-    """The text of a message whose content is text, null or a list of parts."""
+    """The text of a message whose content is text, null or a list of parts, less our own block."""
     content = raw.get("content")
     if content is None:
         refusal = raw.get("refusal")
-        return clean_text(refusal) if isinstance(refusal, str) else ""
+        return said_text(refusal) if isinstance(refusal, str) else ""
     if isinstance(content, str):
-        return clean_text(content)
+        return said_text(content)
     if isinstance(content, list):
-        return clean_text("\n".join(filter(None, map(_part, content))))
+        return said_text("\n".join(filter(None, map(_part, content))))
     raise BadRecordError(f"'content' must be text, null or a list of parts, not {kind(content)}")
+
+
+def said_text(text: str) -> str:
+    """What somebody said, made safe to keep, without a block that we had put into the prompt."""
+    return without_own_text(clean_text(text))
 
 
 def _part(part: object) -> str:

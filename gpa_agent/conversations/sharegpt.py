@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gpa_agent.conversations.chat import conversation_id
 from gpa_agent.conversations.fields import BadRecordError, id_of, kind, name_of, rest_of
-from gpa_agent.conversations.messages import Said, joined, system_text, turns_of
-from gpa_agent.conversations.normalise import clean_text
+from gpa_agent.conversations.messages import Said, joined, said_text, system_text, turns_of
 from gpa_agent.conversations.records import Conversation
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def read(raw: Mapping[str, Any]) -> Conversation:
     group, intent = name_of(raw, "group"), name_of(raw, "intent")
     metadata = rest_of(raw, _KNOWN)
     system = raw.get("system")
-    if system := clean_text(system) if isinstance(system, str) else system_text(said):
+    if system := said_text(system) if isinstance(system, str) else system_text(said):
         metadata["system"] = system
     return Conversation(
         id=id_of(raw, "id") or conversation_id(turns, group, intent),
@@ -75,5 +74,5 @@ def _message(raw: object) -> Said | None:
     if value is not None and not isinstance(value, str):
         raise BadRecordError(f"'value' must be text, not {kind(value)}")
     role = ROLES[sender]
-    text = clean_text(value or "")
+    text = said_text(value or "")
     return Said(role, text) if role is not None and text.strip() else None

@@ -6,24 +6,28 @@ with the smallest id): no key, no order of lines and no later conversation chang
 learning goes on where it stopped. Only turns that voiced something count. Of a person in a
 group and intent at most so many are looked at, and of a group in an intent, those with the
 smallest hashes: nobody crowds out the others, and memory and cost stay bounded however long
-the log (the paper's rubrics settle at about 1,000 conversations).
+the log (the paper's rubrics settle at about 1,000 conversations). A turn knows what it was
+served and how much it still counts for its age.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpa_agent.conversations.records import GENERAL_INTENT, Judgment
+from gpa_agent.learning.blocks import Block, block_of
 from gpa_agent.learning.finding import Seen
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import HeardRow, turn_input
+from gpa_agent.rubrics.ageing import age_weights
 from gpa_agent.rubrics.fold import Voiced
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, Contrast
 
@@ -43,11 +47,26 @@ class Turn(NamedTuple):
         group: The person's group in this turn, where known.
         voiced: The preference; its person is a keyed hash, or the conversation where nobody is
             named.
+        at: When the answer was given, where known.
+        served: What it was served; None for nothing.
+        weight: How much it counts for its age, in (0, 1].
     """
 
     input_id: str
     group: str | None
     voiced: Voiced
+    at: datetime | None = None
+    served: Block | None = None
+    weight: float = 1.0
+
+    def silent_of(self, name: str) -> bool:
+        """Whether it says nothing of an aspect, because it was given under it.
+
+        Args:
+            name: Name of the aspect.
+        """
+        block = self.served
+        return block is not None and (block.pushes_everything or name in block.aspects)
 
 
 @dataclass(kw_only=True)
@@ -59,13 +78,23 @@ class Heard:
     testing: dict[str, list[Turn]] = field(default_factory=dict[str, list[Turn]])
     """What claims are tested on."""
     seen: Seen
+    persons: dict[str, str] = field(default_factory=dict[str, str])
+    """Who voiced the preferences that were asked about, by id; forgotten ones are not there."""
 
     def intents(self) -> tuple[str, ...]:
         """The intents that occur, sorted."""
         return tuple(sorted(self.finding.keys() | self.testing.keys()))
 
 
-def hear(ledger: Ledger, source: str, *, one_intent: bool, share: float) -> Heard:
+def hear(
+    ledger: Ledger,
+    source: str,
+    *,
+    one_intent: bool,
+    share: float,
+    half_life_days: float | None = None,
+    asked_about: Collection[str] = (),
+) -> Heard:
     """Read what a model explained.
 
     Args:
@@ -73,17 +102,25 @@ def hear(ledger: Ledger, source: str, *, one_intent: bool, share: float) -> Hear
         source: The explanations' source.
         one_intent: Whether turns that name no intent belong to the one intent ``general``.
         share: Share of people that claims are found on, in (0, 1).
+        half_life_days: Days in which a turn loses half its weight, counted back from the newest;
+            None: none does.
+        asked_about: Ids of preferences whose people are to be told, looked at or not.
     """
     finders = _finders(ledger.earliest_conversations(), share)
     kept: dict[tuple[str, str | None, bool], _Smallest] = {}
+    persons: dict[str, str] = {}
     people: set[str] = set()
     cells: set[tuple[str, str]] = set()
     rows = anonymous = 0
+    newest: datetime | None = None
     for row in ledger.heard(source):
         person = row.person or f"turn:{row.conversation}"
         people.add(person)
         rows += 1
         anonymous += row.person is None
+        if row.preference is not None and row.preference in asked_about:
+            persons[row.preference] = person
+        newest = max(filter(None, (newest, row.at)), default=None)
         if row.group is not None:
             cells.add((person, row.group))
         intent = row.intent or (GENERAL_INTENT if one_intent else None)
@@ -95,13 +132,14 @@ def hear(ledger: Ledger, source: str, *, one_intent: bool, share: float) -> Hear
         )
         cell.add(_turn(row, row.preference, person))
     seen = Seen(rows, len(people), anonymous, dict(Counter(g for _, g in cells)))
-    heard = Heard(seen=seen)
+    heard = Heard(seen=seen, persons=persons)
     for (intent, _, finds), smallest in kept.items():
         part = heard.finding if finds else heard.testing
         part.setdefault(intent, []).extend(smallest.turns())
     for part in (heard.finding, heard.testing):
         for turns in part.values():
             turns.sort(key=lambda t: _hash(t.input_id))
+        _aged(part.values(), newest, half_life_days)
     return heard
 
 
@@ -113,7 +151,15 @@ def _turn(row: HeardRow, preference: str, person: str) -> Turn:
         expectation=row.expectation or "",
         reason=row.reason or "",
     )
-    return Turn(turn_input(row.conversation, row.idx), row.group, voiced)
+    input_id = turn_input(row.conversation, row.idx)
+    return Turn(input_id, row.group, voiced, row.at, block_of(row.served))
+
+
+def _aged(parts: Iterable[list[Turn]], newest: datetime | None, half_life: float | None) -> None:
+    """Weigh turns by their age, counted back from the newest turn there is."""
+    for turns in parts:
+        weights = age_weights([*(t.at for t in turns), newest], half_life_days=half_life)
+        turns[:] = [t._replace(weight=float(w)) for t, w in zip(turns, weights, strict=False)]
 
 
 def _finders(earliest: Mapping[str, str], share: float) -> dict[str, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gpa_agent.errors import UsageError
-from gpa_agent.learning.publishing import HELD
+from gpa_agent.learning.publishing import HELD, MAX_LIVE, is_quarantined
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import StoredRubric
 from gpa_agent.rubrics.records import Aspect, ContrastModel, Rubric
@@ -33,7 +33,11 @@ def all_rubrics(ledger: Ledger) -> list[Rubric]:
     for key in sorted(live.keys() | found.keys() | set(ledger.tested_contrasts())):
         serving = live[key].aspects if key in live else ()
         held, names = ledger.held(*key), {a.name for a in serving}
-        rest = [_not_served(a, held) for a in found.get(key, []) if a.name not in names]
+        rest = [
+            _not_served(a, held)
+            for a in found.get(key, [])
+            if a.name not in names or is_quarantined(a)
+        ]
         intent, group, other = key
         merged.append(
             Rubric(
@@ -59,7 +63,8 @@ def approve(ledger: Ledger, *, intent: str, name: str | None, group: str | None)
     """Serve aspects that passed and wait, or that a person had taken out.
 
     Raises:
-        UsageError: There is no such aspect, or it did not pass (the reason is named).
+        UsageError: There is no such aspect, it did not pass (the reason is named), or the rubric
+            would be too long.
     """
     rubrics = rubrics_of(ledger, intent, group)
     changed: list[Rubric] = []
@@ -67,14 +72,24 @@ def approve(ledger: Ledger, *, intent: str, name: str | None, group: str | None)
         chosen = [a for a in rubric.aspects if _approvable(a, name)]
         if chosen:
             names = [a.name for a in chosen]
+            _check_room(rubric, names)
             ledger.release(*_key(rubric), names=names)
-            serving = [a for a in rubric.aspects if a.status == "live"]
+            serving = [a for a in rubric.aspects if a.status == "live" and a.name not in names]
             serving += [a.model_copy(update={"status": "live", "reason": None}) for a in chosen]
             reason = f"approved {', '.join(names)}"
             changed.append(_publish(ledger, rubric, serving, reason=reason))
     if not changed:
         raise UsageError(_why_not_approvable(rubrics, intent, name))
     return changed
+
+
+def _check_room(rubric: Rubric, names: Sequence[str]) -> None:
+    live = {a.name for a in rubric.aspects if a.status == "live"} | set(names)
+    if len(live) > MAX_LIVE:
+        raise UsageError(
+            f"the rubric of {rubric.intent!r} would serve {len(live)} items; {MAX_LIVE} are "
+            "allowed. Approve them by name, or reject some first (`gpa rubrics reject`)"
+        )
 
 
 def reject(ledger: Ledger, *, intent: str, name: str, group: str | None) -> list[Rubric]:
@@ -140,20 +155,27 @@ def import_rubrics(ledger: Ledger, rubrics: Iterable[Rubric]) -> list[Rubric]:
     Args:
         ledger: Where they go.
         rubrics: Their aspects' evidence, if any, was found on other data and is dropped.
+
+    Raises:
+        UsageError: A rubric would serve more items than are allowed.
     """
-    changed: list[Rubric] = []
-    for rubric in rubrics:
-        key = _key(rubric)
-        live = next((r for r in live_rubrics(ledger) if _key(r) == key), None)
-        seeds = [
-            a.model_copy(update={"status": "live", "evidence": None, "reason": IMPORTED})
-            for a in rubric.aspects
-        ]
-        names = {s.name for s in seeds}
-        kept = [a for a in (live.aspects if live else ()) if a.name not in names]
-        ledger.release(*key, names=sorted(names))
-        changed.append(_publish(ledger, rubric, [*kept, *seeds], reason="imported"))
-    return changed
+    listed, live = list(rubrics), {_key(r): r for r in live_rubrics(ledger)}
+    for rubric in listed:
+        empty = rubric.model_copy(update={"aspects": ()})
+        _check_room(live.get(_key(rubric), empty), [a.name for a in rubric.aspects])
+    return [_import(ledger, rubric) for rubric in listed]
+
+
+def _import(ledger: Ledger, rubric: Rubric) -> Rubric:
+    live = next((r for r in live_rubrics(ledger) if _key(r) == _key(rubric)), None)
+    seeds = [
+        a.model_copy(update={"status": "live", "evidence": None, "reason": IMPORTED})
+        for a in rubric.aspects
+    ]
+    names = {s.name for s in seeds}
+    kept = [a for a in (live.aspects if live else ()) if a.name not in names]
+    ledger.release(*_key(rubric), names=sorted(names))
+    return _publish(ledger, rubric, [*kept, *seeds], reason="imported")
 
 
 def _key(rubric: Rubric) -> tuple[str, str, str]:

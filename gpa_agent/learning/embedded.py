@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from gpa_agent.learning.finding import Found, Seen
+from gpa_agent.learning.kept_contrasts import KeptContrasts
 from gpa_agent.learning.labelling import Labelling
 from gpa_agent.learning.observing import Observed, groups_to_compare, observe
 from gpa_agent.learning.report import StageReport
 from gpa_agent.learning.stages import Progress, explain_preferences, judge, measure
 from gpa_agent.ledger import Ledger
-from gpa_agent.rubrics.contrast import ContrastConfig
+from gpa_agent.rubrics.contrast import ContrastConfig, run_cell
 from gpa_agent.rubrics.gate import GateConfig
 from gpa_agent.rubrics.records import Contrast
 from gpa_agent.rubrics.traits import catalogue
-from gpa_agent.rubrics.weighing import Weighed, plan_contrasts, weigh
+from gpa_agent.rubrics.weighing import Test, Weighed, plan_contrasts, weigh
 from gpa_agent.settings import Settings
 from gpa_agent.understanding.protocols import SatisfactionReader
 
@@ -42,9 +43,11 @@ class Embedded:
         stages["judge"] = judge(ledger, self._reader, progress)
         stages["explain"] = explain_preferences(ledger, progress)
         stages["measure"] = measure(ledger, progress)
-        observed = observe(ledger, one_intent=self._labelling.one_intent)
+        observed = self._observe(ledger, settings)
         clock = time.perf_counter()
-        weighed = weigh_observed(observed, settings, progress)
+        kept = KeptContrasts(ledger)
+        weighed = weigh_observed(observed, settings, progress, test=kept.test)
+        kept.keep()
         untested = sum(r.untested is not None for r in weighed.results)
         stages["contrast"] = StageReport(
             done=len(weighed.results) - untested,
@@ -60,13 +63,21 @@ class Embedded:
         self, ledger: Ledger, settings: Settings, times: int, progress: Progress
     ) -> list[Weighed]:
         """Weigh again with people dealt to the groups at random."""
-        observed = observe(ledger, one_intent=self._labelling.one_intent)
+        observed = self._observe(ledger, settings)
         rounds: list[Weighed] = []
         for i in range(times):
             dealt = _deal_groups(observed, np.random.default_rng([settings.seed, i]))
             rounds.append(weigh_observed(dealt, settings, lambda *_: None))
             progress("null", i + 1, times)
         return rounds
+
+    def _observe(self, ledger: Ledger, settings: Settings) -> Observed:
+        return observe(
+            ledger,
+            one_intent=self._labelling.one_intent,
+            half_life_days=settings.half_life_days,
+            turned=ledger.turned(),
+        )
 
 
 def contrasts_of(settings: Settings, people_of: dict[str, int]) -> tuple[Contrast, ...]:
@@ -96,7 +107,9 @@ def gate_config(settings: Settings) -> GateConfig:
     )
 
 
-def weigh_observed(observed: Observed, settings: Settings, progress: Progress) -> Weighed:
+def weigh_observed(
+    observed: Observed, settings: Settings, progress: Progress, *, test: Test = run_cell
+) -> Weighed:
     """Weigh a run's observations as the settings ask."""
     return weigh(
         observed.observations,
@@ -104,6 +117,8 @@ def weigh_observed(observed: Observed, settings: Settings, progress: Progress) -
         contrasts_of(settings, observed.people_of),
         contrast_config=contrast_config(settings),
         gate_config=gate_config(settings),
+        turned=observed.turned,
+        test=test,
         progress=lambda done, total: progress("contrast", done, total),
     )
 

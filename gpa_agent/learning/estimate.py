@@ -4,7 +4,8 @@ What is to be labelled is known: the very questions are built, counted and measu
 asked. What is to be explained hangs on how turns will be judged: of those judged already it is
 known, too; of the others a sample is read by the local satisfaction reader. The contrasts hang on
 all that, and on what people will turn out to have voiced: theirs are expectations, from what this
-ledger's people voiced so far where there is enough of it. They are a small part of a run.
+ledger's people voiced so far where there is enough of it. They are a small part of a run. Where
+a contrast was asked about before, only what comes new is: new preferences, and new claims.
 
 The same question asked twice is one call: the second is answered from the ledger. Memory stays
 flat but for some thirty bytes a question.
@@ -31,9 +32,10 @@ from gpa_agent.calls.tokens import ENOUGH, Finished, TokenRates, finished, lengt
 from gpa_agent.conversations.records import GENERAL_INTENT, Judgment
 from gpa_agent.learning.cases import FINDING, TESTING
 from gpa_agent.learning.embedded import contrasts_of
-from gpa_agent.learning.kept_claims import CLAIMS_STAGE
+from gpa_agent.learning.kept_claims import KeptClaims, kept_claims
 from gpa_agent.learning.model_labels import VERDICTS, Versions, groups_of, label_asks, versions_of
 from gpa_agent.learning.model_preferences import ask_of, preference_source
+from gpa_agent.learning.refining import asked_with
 from gpa_agent.prompts import PromptName, SatisfactionAnswer, Unreadable, load, read_answer
 from gpa_agent.rubrics.fold import FoldConfig
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, Contrast
@@ -133,7 +135,7 @@ def estimate(
     for pole, share in reading.items():
         questions.expect(_POLES[pole], share.calls * unjudged.turns, share.chars * unjudged.turns)
     explained = known + unjudged.turns * sum(share.calls for share in reading.values())
-    voiced = _count_contrasts(ledger, settings, source, versions, explained, questions)
+    voiced = _count_contrasts(ledger, settings, model_name, versions, explained, questions)
     rates = token_rates(ledger, model_name, done)
     return _summed(questions, rates, settings, model_name, _basis(unjudged, reading, voiced, rates))
 
@@ -390,22 +392,27 @@ def _spread(turns: Mapping[_Cell, float], settings: Settings) -> dict[_Cell, flo
 def _count_contrasts(
     ledger: Ledger,
     settings: Settings,
-    source: str,
+    model_name: str,
     versions: Versions,
     to_explain: float,
     questions: _Questions,
 ) -> _Voiced:
-    """Count the questions of every intent and contrast that is not done already."""
+    """Count the questions of every intent and contrast that are not answered already."""
+    source = preference_source(model_name)
     crowd, voiced = _crowd(ledger, settings, versions), _voiced(ledger, source)
-    kept = () if to_explain else ledger.stage_values(CLAIMS_STAGE, source)
-    done = {Contrast(*json.loads(place)[1:]) for place in kept}
-    explained = (voiced.turns + to_explain) / max(sum(crowd.turns.values()), 1)
+    how = asked_with(settings, model_name)
+    kept = {p: k for p, k in kept_claims(ledger, source).items() if k.asked_with == how}
+    turns = max(sum(crowd.turns.values()), 1)
+    explained, new = ((voiced.turns + to_explain) / turns, to_explain / turns)
     for contrast in contrasts_of(settings, crowd.people):
-        if contrast in done:
-            continue
         for intent in sorted({cell.intent for cell in crowd.turns if cell.intent}):
-            sides = _sides(crowd, intent, contrast, min(explained, 1.0))
-            _count_contrast(sides, settings, voiced, questions)
+            before = kept.get((intent, contrast.group, contrast.other))
+            if before is None or (to_explain and not before.seen):
+                sides = _sides(crowd, intent, contrast, min(explained, 1.0))
+                _count_contrast(sides, settings, voiced, questions)
+            else:
+                sides = _sides(crowd, intent, contrast, min(new, 1.0))
+                _count_refinement(sides, before, settings, voiced, questions)
     return voiced
 
 
@@ -454,6 +461,38 @@ def _count_contrast(
     asked = math.ceil(heard / size)
     _add(questions, "voices", asked, asked * CLAIMS * _CLAIM_CHARS + heard * shown)
     _add(questions, "validity", CLAIMS, CLAIMS * _ASPECT_CHARS)
+
+
+def _count_refinement(
+    new: tuple[list[float], list[float]],
+    kept: KeptClaims,
+    settings: Settings,
+    voiced: _Voiced,
+    questions: _Questions,
+) -> None:
+    """Count what is new of a contrast that was asked about before.
+
+    A fold comes with every half minibatch of a side, on average; the more the log has grown, the
+    likelier it ends in a claim that all preferences are asked about.
+    """
+    if not any(map(sum, new)):
+        return
+    size, claims = settings.minibatch_size, len(kept.claims)
+    shown = voiced.chars + _NUMBERED_CHARS
+    finding = [sum(side) * settings.discovery * voiced.share for side in new]
+    heard = sum(map(sum, new)) * (1 - settings.discovery) * voiced.share
+    folds = min(1.0, 2 * min(finding) / size)
+    rounds = folds * max(1.0, DISTINCT * max(finding) / size)
+    found = folds * CLAIMS * sum(finding) / max(sum(finding) + len(kept.seen), 1.0)
+    listed = rounds * claims * _ASPECT_CHARS
+    _add(questions, "aspects", rounds, DISTINCT * sum(finding) * shown + listed)
+    if claims:
+        asked = math.ceil(heard / size)
+        _add(questions, "voices", asked, asked * claims * _CLAIM_CHARS + heard * shown)
+    everybody = min(found, 1.0) * (heard + len(kept.voices))
+    asked_anew = everybody / size
+    _add(questions, "voices", asked_anew, asked_anew * _CLAIM_CHARS + everybody * shown)
+    _add(questions, "validity", found, found * _ASPECT_CHARS)
 
 
 def _add(questions: _Questions, prompt: PromptName, calls: float, data: float) -> None:

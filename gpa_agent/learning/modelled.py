@@ -9,12 +9,12 @@ a run that was stopped goes on where it was and pays for no call twice.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,13 @@ from gpa_agent.learning.cases import Heard, Sided, deal_groups, hear, sided
 from gpa_agent.learning.distilling import DistilReport
 from gpa_agent.learning.embedded import contrast_config, contrasts_of, gate_config
 from gpa_agent.learning.finding import Found, model_engine
-from gpa_agent.learning.kept_claims import KeptClaims, hearing_of, keep_claims, kept_claims
+from gpa_agent.learning.kept_claims import (
+    KeptClaims,
+    Place,
+    hearing_of,
+    keep_claims,
+    kept_claims,
+)
 from gpa_agent.learning.labelling import Labelling
 from gpa_agent.learning.model_labels import (
     LabelSink,
@@ -35,15 +41,17 @@ from gpa_agent.learning.model_labels import (
     versions_of,
 )
 from gpa_agent.learning.model_preferences import explain_with_model, preference_source
+from gpa_agent.learning.refining import as_asked, asked_with, case_of, decided, due, kept_of
 from gpa_agent.learning.report import ModelReport, StageReport
 from gpa_agent.learning.spending import Opened
 from gpa_agent.learning.stages import Progress, judge
 from gpa_agent.learning.teaching import Budgeted, Sure, kept_reader, teach_satisfaction
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import LabelKind
-from gpa_agent.prompts import AspectItem, load
+from gpa_agent.prompts import AspectItem
+from gpa_agent.rubrics.attributing import UNASKED
 from gpa_agent.rubrics.claim_evidence import weigh_claims
-from gpa_agent.rubrics.claims import Case, Claimed, claim
+from gpa_agent.rubrics.claims import Claimed, claim
 from gpa_agent.rubrics.fold import FoldConfig, Voiced
 from gpa_agent.rubrics.merging import comparable, merge_near_duplicates
 from gpa_agent.rubrics.records import Contrast
@@ -64,7 +72,7 @@ class Contrasted(NamedTuple):
     Attributes:
         sided: Its turns.
         kept: The claims and who voices them, as they are kept.
-        claimed: What came of the questions; nothing where none was asked.
+        claimed: What came of the questions.
         unfounded: Attributions that the embeddings did not bear out.
     """
 
@@ -125,9 +133,9 @@ class Modelled:
             contrasts = contrasts_of(settings, heard.seen.people_of)
             before = kept_claims(ledger, source)
             contrasted = self._contrast(heard, contrasts, settings, engine, progress, before)
-            self._keep(ledger, contrasted, before)
             runner = engine.name
-        weighed = _weigh(contrasted, contrasts, settings)
+        weighed = _weigh(contrasted, contrasts, settings, ledger.turned())
+        _keep(ledger, source, contrasted, weighed, before, settings)
         untested = sum(r.untested is not None for r in weighed.results)
         stages["contrast"] = StageReport(
             done=len(weighed.results) - untested,
@@ -157,7 +165,7 @@ class Modelled:
             for i in range(times):
                 dealt = deal_groups(heard, np.random.default_rng([settings.seed, i]))
                 found = self._contrast(dealt, contrasts, settings, engine, lambda *_: None, {})
-                rounds.append(_weigh(found, contrasts, settings))
+                rounds.append(_weigh(found, contrasts, settings, {}))
                 progress("null", i + 1, times)
         return rounds
 
@@ -231,6 +239,7 @@ class Modelled:
             preference_source(self._model),
             one_intent=self._labelling.one_intent,
             share=settings.discovery,
+            half_life_days=settings.half_life_days,
         )
 
     def _contrast(
@@ -240,22 +249,15 @@ class Modelled:
         settings: Settings,
         engine: Engine,
         progress: Progress,
-        before: Mapping[tuple[str, str, str], KeptClaims],
+        before: Mapping[Place, KeptClaims],
     ) -> list[Contrasted]:
-        """The fold of every intent and contrast, side by side, and who voices what came of it.
-
-        What was found before from the very same preferences stands without a question; else the
-        fold goes on from it.
-        """
-        config = fold_config(settings)
+        """What is new in every intent and contrast, side by side: the fold, and who voices what."""
+        config, how = fold_config(settings), asked_with(settings, self._model)
         parts = list(sided(heard, contrasts))
-        prints = [_fingerprint(part, settings, self._model) for part in parts]
-        earlier = [before.get(part.place) for part in parts]
-        ask = [e is None or e.fingerprint != f for e, f in zip(earlier, prints, strict=True)]
-        cases = {
-            i: self._case(parts[i], e.claims if e else ()) for i, e in enumerate(earlier) if ask[i]
-        }
-        done = len(parts) - len(cases)
+        kept = [as_asked(before.get(part.place), how) for part in parts]
+        size = config.minibatch_size
+        shown = [due(part, k, minibatch_size=size) for part, k in zip(parts, kept, strict=True)]
+        done = 0
 
         def finished() -> None:
             nonlocal done
@@ -263,26 +265,18 @@ class Modelled:
             progress("contrast", done, len(parts))
 
         flows = [
-            _telling(claim(case, config, min_people=settings.min_people), finished)
-            for case in cases.values()
+            _telling(
+                claim(case_of(*one, self._merged), config, min_people=settings.min_people), finished
+            )
+            for one in zip(parts, kept, shown, strict=True)
         ]
-        claimed = dict(zip(cases, engine.drive(flows), strict=True))
-        return [
-            self._checked(part, cases[i], claimed[i], prints[i])
-            if i in cases
-            else _as_before(part, cast("KeptClaims", earlier[i]))
-            for i, part in enumerate(parts)
-        ]
-
-    def _case(self, part: Sided, carried: tuple[AspectItem, ...]) -> Case:
-        return Case(
-            intent=part.intent,
-            contrast=part.contrast,
-            first=tuple(self._merged(part.first)),
-            other=tuple(self._merged(part.other)),
-            heard=tuple(t.voiced for t in part.testing),
-            carried=carried,
-        )
+        contrasted: list[Contrasted] = []
+        for part, k, s, claimed in zip(parts, kept, shown, engine.drive(flows), strict=True):
+            founded = self._founded(part, claimed)
+            now = kept_of(part, k, s, founded, how=how, minibatch_size=size)
+            unfounded = int((founded.wishes != claimed.wishes).sum())
+            contrasted.append(Contrasted(part, now, founded, unfounded))
+        return contrasted
 
     def _merged(self, voiced: Sequence[Voiced]) -> list[Voiced]:
         """Near-duplicates as one, with their number: shorter folds, nothing lost."""
@@ -300,42 +294,19 @@ class Modelled:
         places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         return self._encoder().encode(list(places))[[places[t] for t in texts]]
 
-    def _checked(self, part: Sided, case: Case, claimed: Claimed, print_: str) -> Contrasted:
-        """Drop attributions between texts that have nothing to do with each other."""
-        wishes, unfounded = claimed.wishes, 0
-        at = np.argwhere(wishes != 0)
+    def _founded(self, part: Sided, claimed: Claimed) -> Claimed:
+        """Drop new attributions between texts that have nothing to do with each other."""
+        voiced = (claimed.wishes != 0) & (claimed.wishes != UNASKED)
+        at = np.argwhere(voiced & claimed.fresh)
         # Hashed words cannot tell a paraphrase from something unrelated.
-        if len(at) and self._encoder().name != HashingEncoder.name:
-            said = self._vectors([case.heard[i].expectation for i, _ in at])
-            wished = self._vectors([_side(claimed.claims[k], int(wishes[i, k])) for i, k in at])
-            unrelated = (said * wished).sum(axis=1) < UNRELATED
-            wishes = wishes.copy()
-            wishes[tuple(at[unrelated].T)] = 0
-            unfounded = int(unrelated.sum())
-        kept = KeptClaims(
-            intent=part.intent,
-            group=part.contrast.group,
-            other=part.contrast.other,
-            claims=claimed.claims,
-            problems=claimed.problems,
-            support=claimed.support,
-            voices=dict(zip((t.input_id for t in part.testing), wishes, strict=True)),
-            fingerprint=print_ if not claimed.failed else "",
-        )
-        return Contrasted(part, kept, claimed, unfounded)
-
-    def _keep(
-        self,
-        ledger: Ledger,
-        contrasted: Sequence[Contrasted],
-        before: Mapping[tuple[str, str, str], KeptClaims],
-    ) -> None:
-        """Keep claims and attributions; of what is undecided, those of before."""
-        kept = dict(before)
-        for c in contrasted:
-            if c.claimed.undecided is None:
-                kept[c.sided.place] = c.kept
-        keep_claims(ledger, preference_source(self._model), list(kept.values()))
+        if not len(at) or self._encoder().name == HashingEncoder.name:
+            return claimed
+        said = self._vectors([part.testing[i].voiced.expectation for i, _ in at])
+        wished = self._vectors([_side(claimed.claims[k], int(claimed.wishes[i, k])) for i, k in at])
+        unrelated = (said * wished).sum(axis=1) < UNRELATED
+        wishes = claimed.wishes.copy()
+        wishes[tuple(at[unrelated].T)] = 0
+        return replace(claimed, wishes=wishes)
 
     def _report(self, runner: str, unfounded: int) -> ModelReport:
         return ModelReport(
@@ -357,15 +328,19 @@ def fold_config(settings: Settings) -> FoldConfig:
 
 
 def _weigh(
-    contrasted: Sequence[Contrasted], contrasts: Sequence[Contrast], settings: Settings
+    contrasted: Sequence[Contrasted],
+    contrasts: Sequence[Contrast],
+    settings: Settings,
+    turned: Mapping[Place, Mapping[str, datetime]],
 ) -> Weighed:
     hearings = [
         hearing_of(
             c.sided,
             c.kept.claims,
             c.kept.problems,
-            c.kept.voices,
+            c.kept.attributions(c.sided),
             undecided=c.claimed.undecided,
+            turned=turned.get(c.sided.place),
         )
         for c in contrasted
     ]
@@ -377,24 +352,21 @@ def _weigh(
     )
 
 
-def _as_before(part: Sided, kept: KeptClaims) -> Contrasted:
-    nothing = np.zeros((len(part.testing), len(kept.claims)), np.int8)
-    return Contrasted(part, kept, Claimed(wishes=nothing), 0)
-
-
-def _fingerprint(part: Sided, settings: Settings, model: str) -> str:
-    """Of everything that a contrast's claims come from."""
-    prompts = [load(n).version for n in ("aspects", "merging", "voices", "validity")]
-    how = [model, prompts, settings.minibatch_size, settings.pairing, settings.fold, settings.seed]
-    voiced = [
-        sorted((v.id, v.expectation, v.reason) for v in side)
-        for side in (part.first, part.other, [t.voiced for t in part.testing])
-    ]
-    sides = sorted(
-        t.voiced.id for t, first in zip(part.testing, part.on_first, strict=True) if first
-    )
-    said = json.dumps([how, settings.min_people, voiced, sides])
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+def _keep(
+    ledger: Ledger,
+    source: str,
+    contrasted: Sequence[Contrasted],
+    weighed: Weighed,
+    before: Mapping[Place, KeptClaims],
+    settings: Settings,
+) -> None:
+    """Keep claims and attributions; of what is undecided, those of before."""
+    rubrics = {(r.intent, r.contrast.group, r.contrast.other): r for r in weighed.rubrics}
+    kept = dict(before)
+    for c in contrasted:
+        if c.claimed.undecided is None:
+            kept[c.sided.place] = decided(c.kept, rubrics.get(c.sided.place), max_q=settings.max_q)
+    keep_claims(ledger, source, kept.values())
 
 
 def _notes(
@@ -419,7 +391,7 @@ def _notes(
     if failed:
         notes.append(
             f"{failed} questions about differences got no usable answer; what they were about "
-            "counts as not voiced, and a contrast without any answer stays as it was."
+            "does not count, and a contrast without any answer stays as it was."
         )
     unsupported = sum(c.claimed.unsupported for c in contrasted)
     if unsupported:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -19,7 +19,7 @@ from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
 from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler
-from gpa_agent.learning.harm import harmed
+from gpa_agent.learning.harm import Place, served_effects
 from gpa_agent.learning.publishing import changes, only_live, settle
 from gpa_agent.learning.report import (
     BadLineModel,
@@ -208,20 +208,10 @@ def _publish(
     live = {
         (r.intent, r.group, r.other): Rubric.model_validate(r.body) for r in ledger.live_rubrics()
     }
-    found_now = {(r.intent, r.contrast.group, r.contrast.other) for r in weighed.rubrics}
-    # What was live and could not be tested any more has lost its evidence: it is settled against
-    # an empty rubric, so that its items retire.
-    # One that was not asked about (other groups are compared now) stays as it is.
-    gone = [
-        r.model_copy(update={"aspects": ()})
-        for key, r in live.items()
-        if key not in found_now
-        and key not in weighed.undecided
-        and Contrast(*key[1:]) in weighed.contrasts
-    ]
-    harm = harmed(ledger)
+    effects = served_effects(ledger, half_life_days=settings.half_life_days)
+    unfound = _unfound(live, weighed, effects.harmed)
     settled: list[Rubric] = []
-    for found in (*weighed.rubrics, *gone):
+    for found in (*weighed.rubrics, *unfound):
         key = (found.intent, found.contrast.group, found.contrast.other)
         before = live.get(key)
         rubric = settle(
@@ -229,21 +219,41 @@ def _publish(
             before,
             publish=settings.publish,
             held=ledger.held(*key),
-            harmed=harm.get(key, {}),
+            harmed=effects.harmed.get(key, {}),
+            borne_out=effects.borne_out.get(key, {}),
             colluders=settings.max_share,
         )
         reason, serving = changes(before, rubric), only_live(rubric, before)
         if reason is None and before is not None and serving != before:
             reason = republish
-        if key in harm:
+        if key in effects.harmed:
             # Before the version that retires them: a crash in between repeats both.
-            ledger.turn_aspects(*key, names=harm[key])
+            ledger.turn_aspects(*key, names=effects.harmed[key])
         if reason is not None:
             body = serving.model_dump(mode="json")
             stored = ledger.publish(body, reason=reason, epoch=epoch)
             rubric = rubric.model_copy(update={"version": stored.version})
         settled.append(rubric)
     return settled
+
+
+def _unfound(
+    live: Mapping[Place, Rubric], weighed: Weighed, harmed: Container[Place]
+) -> list[Rubric]:
+    """What there is to say of live rubrics that a run found nothing about."""
+    found_now = {(r.intent, r.contrast.group, r.contrast.other) for r in weighed.rubrics}
+    unfound: list[Rubric] = []
+    for key, rubric in live.items():
+        if key in found_now:
+            continue
+        if key not in weighed.undecided and Contrast(*key[1:]) in weighed.contrasts:
+            # It could not be tested any more, so its evidence is lost: its items retire.
+            unfound.append(rubric.model_copy(update={"aspects": ()}))
+        elif key in harmed:
+            # Nobody asked about it, and harm is harm: the rest of it stays as it is.
+            same = tuple(a.model_copy(update={"status": "approved"}) for a in rubric.aspects)
+            unfound.append(rubric.model_copy(update={"aspects": same}))
+    return unfound
 
 
 def _untested(weighed: Weighed) -> list[Untested]:

@@ -4,75 +4,216 @@ Pure decisions. A new version appears only when what is served changes (which as
 their guidance); new figures for the same aspects are in the run's record, not a new version.
 A hand-written aspect (imported, without evidence) stays until a run finds evidence on its
 trait or somebody rejects it; an aspect somebody rejected or rolled back stays out until it
-is approved again.
+is approved again; one that the harm watch wants gone goes at once.
+
+Two things are not published by themselves, but wait for a person (``approved``, with a reason
+that starts ``quarantined: ``; `docs/decisions/0012-quarantine.md`): a finding that a few people
+acting together could have brought about, and a large jump against what is live.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Literal
 
 from gpa_agent.rubrics.records import Aspect, Rubric
 
 HELD = "a person took it out (rejected or rolled back); approve it to serve it again"
+QUARANTINED = "quarantined: "
+"""How the reason of an aspect begins that a person has to approve also under ``auto``."""
+MAX_LIVE = 12
+"""Items a rubric serves at most: more than a dozen wishes is a style guide that models skim."""
+_FULL = f"the rubric serves {MAX_LIVE} items already, those with the clearest evidence"
+_SMALL = 4
+"""Live items below which replacing most of a rubric is no jump: of three, two are soon most."""
+
+_NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def settle(
-    found: Rubric, live: Rubric | None, *, publish: Literal["auto", "review"], held: Collection[str]
+    found: Rubric,
+    live: Rubric | None,
+    *,
+    publish: Literal["auto", "review"],
+    held: Collection[str],
+    harmed: Mapping[str, str] = _NOBODY,
+    borne_out: Mapping[str, str] = _NOBODY,
+    colluders: float = 0.0,
 ) -> Rubric:
     """Decide the status of everything a run found and of what was live before.
 
     Args:
-        found: The run's rubric: passing aspects are ``approved``.
+        found: The run's rubric: passing aspects are ``approved``, those with the clearest evidence
+            first.
         live: What is served now for the same intent and contrast.
-        publish: ``auto`` makes approved aspects live; ``review`` leaves them approved, unless the
-            same guidance is live already.
+        publish: ``auto`` makes approved aspects live, unless they are quarantined; ``review``
+            leaves them approved, unless the same guidance is live already.
         held: Names of aspects a person has taken out.
+        harmed: Aspects that are to retire, also where this run's evidence would pass, each with
+            its reason.
+        borne_out: Aspects that are live and whose served turns please more than the holdout's: they
+            stay where this run has too little evidence left to find them.
+        colluders: The share of one side's people, in [0, 1], that a finding must not rest on; one
+            person's share is the least.
 
     Returns:
-        The rubric with final statuses and the live version's number; aspects that were live and
-        have lost their evidence are ``retired``, with the reason.
+        The rubric with final statuses and the live version's number, each name once; aspects that
+        were live and have lost their evidence are ``retired``, with the reason. What to serve of it
+        says `only_live`.
     """
-    served = {a.name: a for a in live.aspects if a.status == "live"} if live else {}
-    aspects: list[Aspect] = []
-    for aspect in found.aspects:
-        if aspect.status == "approved" and aspect.name in held:
-            aspects.append(aspect.model_copy(update={"status": "retired", "reason": HELD}))
-        elif aspect.status == "approved" and (
-            publish == "auto" or _served_already(aspect, served.get(aspect.name))
-        ):
-            aspects.append(aspect.model_copy(update={"status": "live", "reason": None}))
-        else:
-            aspects.append(aspect)
-    found_now = {a.name: i for i, a in enumerate(aspects)}
-    for name, aspect in served.items():
-        at = found_now.get(name)
-        if at is not None and aspects[at].status in ("live", "retired"):
-            continue
-        if at is not None and aspects[at].status == "approved" and aspect.evidence is not None:
-            # Under review, guidance that has turned waits, and the old one is not served either.
-            continue
-        if aspect.evidence is None:
-            settled = aspect
-        else:
-            why = aspects[at].reason if at is not None else "the data no longer shows it"
-            settled = aspect.model_copy(update={"status": "retired", "reason": f"was live: {why}"})
-        if at is None:
-            aspects.append(settled)
-        else:
-            aspects[at] = settled
+    served = _served(live)
+    aspects = [_taken_out(a, served, held, harmed) for a in found.aspects]
+    if publish == "auto":
+        aspects = [_suspected(a, served.get(a.name), colluders) for a in aspects]
+        jump = _jump(aspects, {n: a for n, a in served.items() if n not in harmed})
+        aspects = [_opened(a, served.get(a.name), jump) for a in aspects]
+    else:
+        jump = None
+        aspects = [_kept(a) if _served_already(a, served.get(a.name)) else a for a in aspects]
+    stay = served.keys() if jump is not None else borne_out.keys()
+    aspects = _carried(aspects, served, harmed, stay)
     version = live.version if live else 0
-    return found.model_copy(update={"aspects": tuple(aspects), "version": version})
+    return found.model_copy(
+        update={"aspects": tuple(_limited(aspects, served)), "version": version}
+    )
+
+
+def _served(rubric: Rubric | None) -> dict[str, Aspect]:
+    return {a.name: a for a in rubric.aspects if a.status == "live"} if rubric else {}
+
+
+def _with(aspect: Aspect, status: str, reason: str | None) -> Aspect:
+    return aspect.model_copy(update={"status": status, "reason": reason})
+
+
+def _kept(aspect: Aspect) -> Aspect:
+    return _with(aspect, "live", None)
 
 
 def _served_already(aspect: Aspect, before: Aspect | None) -> bool:
     """Whether the same thing is asked of the model as before: nothing new to approve."""
-    return before is not None and before.guidance == aspect.guidance
+    return aspect.status == "approved" and before is not None and before.guidance == aspect.guidance
 
 
-def only_live(rubric: Rubric) -> Rubric:
-    """The rubric with nothing but its live aspects."""
-    live = tuple(a for a in rubric.aspects if a.status == "live")
+def _taken_out(
+    aspect: Aspect,
+    served: Mapping[str, Aspect],
+    held: Collection[str],
+    harmed: Mapping[str, str],
+) -> Aspect:
+    if aspect.name in harmed:
+        return _with(aspect, "retired", _why_gone(harmed[aspect.name], aspect.name in served))
+    if aspect.status == "approved" and aspect.name in held:
+        return _with(aspect, "retired", HELD)
+    return aspect
+
+
+def _why_gone(reason: str, was_live: bool) -> str:
+    return f"was live: {reason}" if was_live else reason
+
+
+def _suspected(aspect: Aspect, before: Aspect | None, colluders: float) -> Aspect:
+    """Quarantine what too few people could have brought about; what is live was looked at."""
+    if aspect.status != "approved" or _served_already(aspect, before) or aspect.evidence is None:
+        return aspect
+    needed = max(colluders, 1.0 / max(1, min(aspect.evidence.people.values())))
+    if aspect.evidence.withstands >= needed:
+        return aspect
+    return _with(
+        aspect,
+        "approved",
+        f"{QUARANTINED}{aspect.evidence.withstands:.0%} of one side's people, acting together, "
+        f"could have brought it about; more than {needed:.0%} are asked for",
+    )
+
+
+def is_quarantined(aspect: Aspect) -> bool:
+    """Whether a person has to approve it also under ``auto``."""
+    return aspect.status == "approved" and (aspect.reason or "").startswith(QUARANTINED)
+
+
+def _jump(aspects: Sequence[Aspect], served: Mapping[str, Aspect]) -> str | None:
+    """Why what was found is too large a step from what is live, or None.
+
+    Taking items out is never a jump: less guidance is nearer to the plain answer.
+    """
+    passing = {a.name: a for a in aspects if a.status == "approved" and not is_quarantined(a)}
+    turned = sorted(n for n in passing.keys() & served.keys() if _turns(served[n], passing[n]))
+    if turned:
+        return f"what is asked of {', '.join(turned)} would turn to its opposite in one step"
+    same = {n for n, a in passing.items() if _served_already(a, served.get(n))}
+    gone = {n for n, a in served.items() if n not in same and a.evidence is not None}
+    if len(served) >= _SMALL and 2 * len(gone) > len(served) and passing.keys() - same:
+        return f"{len(gone)} of {len(served)} live items would be replaced at once"
+    return None
+
+
+def _turns(before: Aspect, after: Aspect) -> bool:
+    """Whether a group would be asked for the reverse: the sign of the effect, or sides swapped."""
+    if before.guidance == after.guidance:
+        return False
+    figures = before.evidence, after.evidence
+    effects = [e.effect for e in figures if e is not None]
+    swapped = any(
+        words == asked and group != other
+        for group, words in after.guidance.items()
+        for other, asked in before.guidance.items()
+    )
+    return swapped or (len(effects) == 2 and effects[0] * effects[1] < 0)
+
+
+def _opened(aspect: Aspect, before: Aspect | None, jump: str | None) -> Aspect:
+    """Under ``auto``: live, unless quarantined."""
+    if aspect.status != "approved" or is_quarantined(aspect):
+        return aspect
+    if jump is None or _served_already(aspect, before):
+        return _kept(aspect)
+    return _with(aspect, "approved", f"{QUARANTINED}{jump}")
+
+
+def _carried(
+    aspects: Sequence[Aspect],
+    served: Mapping[str, Aspect],
+    harmed: Mapping[str, str],
+    stay: Collection[str],
+) -> list[Aspect]:
+    """Add what was live and is not settled yet: it stays, or retires with the reason."""
+    settled = {a.name: a for a in aspects}
+    for name, before in served.items():
+        now = settled.get(name)
+        # What waits in quarantine keeps its name; `only_live` serves what was live before. Under
+        # review, guidance that has turned waits, and the old one is not served either.
+        waits = now is not None and now.status == "approved" and before.evidence is not None
+        if now is not None and (now.status in ("live", "retired") or is_quarantined(now) or waits):
+            continue
+        if name in harmed:
+            settled[name] = _with(before, "retired", _why_gone(harmed[name], was_live=True))
+        elif before.evidence is None or name in stay:
+            settled[name] = before
+        else:
+            why = now.reason if now is not None else "the data no longer shows it"
+            settled[name] = _with(before, "retired", f"was live: {why}")
+    return list(settled.values())
+
+
+def _limited(aspects: Sequence[Aspect], served: Mapping[str, Aspect]) -> list[Aspect]:
+    """At most `MAX_LIVE` live items: those served already first, then in the order given."""
+    live = sorted((a for a in aspects if a.status == "live"), key=lambda a: a.name not in served)
+    over = {a.name for a in live[MAX_LIVE:]}
+    return [_with(a, "candidate", _FULL) if a.name in over else a for a in aspects]
+
+
+def only_live(rubric: Rubric, before: Rubric | None = None) -> Rubric:
+    """What is to be served of a settled rubric.
+
+    Args:
+        rubric: As `settle` returns it.
+        before: What was live, as given to `settle`: it stands in for what is quarantined.
+    """
+    served = _served(before)
+    stands = [served.get(a.name) if is_quarantined(a) else a for a in rubric.aspects]
+    live = tuple(a for a in stands if a is not None and a.status == "live")
     return rubric.model_copy(update={"aspects": live})
 
 
@@ -83,8 +224,8 @@ def changes(before: Rubric | None, after: Rubric) -> str | None:
         before: The live rubric, if any.
         after: The settled rubric.
     """
-    old = {a.name: a.guidance for a in before.aspects if a.status == "live"} if before else {}
-    new = {a.name: a.guidance for a in after.aspects if a.status == "live"}
+    old = {n: a.guidance for n, a in _served(before).items()}
+    new = {a.name: a.guidance for a in only_live(after, before).aspects}
     if old == new:
         return None
     parts = [

@@ -105,6 +105,7 @@ def open_engine(
 
     def engine() -> AbstractContextManager[Engine]:
         if spend.batch is not None:
+            ledger.add_export("batch", spend.batch)
             from gpa_agent.calls.batch import BatchEngine  # noqa: PLC0415 -- chosen now
 
             return BatchEngine(model or recipe, ledger, spend.batch, price=price, counts=counts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from gpa_agent.errors import GPAError
@@ -26,10 +27,14 @@ class Watched:
 
     Args:
         ledger: Where they are.
+        forgotten: Called when a person was forgotten, by whichever process: what was trained on
+            their words must not stay in memory.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, forgotten: Callable[[], None]) -> None:
         self._ledger = ledger
+        self._forgotten = forgotten
+        self._epoch: int | None = None
         self._snapshot: Snapshot = EMPTY
         self._starting = threading.Lock()
         self._refreshing = threading.Lock()
@@ -53,7 +58,10 @@ class Watched:
         """Read what is live now."""
         with self._refreshing:
             # The revision is read first: what changes meanwhile is seen at the next look.
-            revision = self._ledger.revision()
+            revision, epoch = self._ledger.revision(), self._ledger.forget_epoch()
+            if self._epoch not in (None, epoch):
+                self._forgotten()
+            self._epoch = epoch
             self._snapshot = build_snapshot(
                 live_rubrics(self._ledger), self._ledger.people_groups(), revision=revision
             )

@@ -23,7 +23,6 @@ from gpa_agent.learning.forgetting import Workplace as Forgettable
 from gpa_agent.learning.forgetting import settle
 from gpa_agent.learning.spending import Spend
 from gpa_agent.learning.stages import Progress, explain_preferences, judge, measure
-from gpa_agent.ledger.events import SHARDS
 from gpa_agent.ledger.exclusive import Busy
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ class Worker:
                 return self._handle(None, conversation)
         handled = Handled()
         # Each worker takes the parts that no other has at the moment.
-        for shard in range(SHARDS):
+        for shard in ledger.waiting_shards():
             try:
                 with ledger.exclusive(f"work-{shard}"):
                     handled += self._handle(shard, conversation)

@@ -75,6 +75,13 @@ class Events(Store):
             rows = connection.execute(statement.order_by(e.seq).limit(limit))
             return [EventRow._make(row) for row in rows]
 
+    def waiting_shards(self) -> list[int]:
+        """The parts in which something waits."""
+        e = events.c
+        statement = select(e.shard).where(e.state == "waiting").distinct().order_by(e.shard)
+        with self._read() as connection:
+            return list(connection.execute(statement).scalars())
+
     def events_done(self, seqs: Sequence[int]) -> None:
         """Say that events were learned from; those that are gone or done already do not count."""
         e = events.c

@@ -18,7 +18,7 @@ _LOOK_SECONDS: Final = 0.05
 """How often one that waits looks again."""
 
 
-class Busy(StoreError):
+class Busy(StoreError):  # noqa: N818 -- reads as the fact it reports
     """Somebody else is at it; the message says who."""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from gpa_agent.conversations.normalise import clean_text
+from gpa_agent.conversations.messages import said_text
 from gpa_agent.conversations.records import UNKNOWN, Judgment, Label
 from gpa_agent.errors import DataError, UsageError
 from gpa_agent.ledger.events import QUEUE_LIMIT, add_event
@@ -67,7 +67,7 @@ class Live(Store):
             DataError: The conversation belongs to another person: their turns must not mix.
         """
         moment = at or self._clock()
-        with self._write() as connection:
+        with self._write(conversation) as connection:
             self._open(connection, conversation, person, moment)
             stored = connection.execute(
                 select(turns.c.idx).where(
@@ -83,8 +83,8 @@ class Live(Store):
                     "conversation_id": conversation,
                     "idx": idx,
                     "key": key,
-                    "user_text": clean_text(user),
-                    "assistant_text": clean_text(assistant),
+                    "user_text": said_text(user),
+                    "assistant_text": said_text(assistant),
                     "at": moment,
                     "served": dict(served) if served else None,
                 },
@@ -121,7 +121,7 @@ class Live(Store):
         Raises:
             UsageError: There is no such turn, or it has no answer.
         """
-        with self._write() as connection:
+        with self._write(conversation) as connection:
             answered = connection.execute(
                 select(turns.c.assistant_text.is_not(None)).where(
                     turns.c.conversation_id == conversation, turns.c.idx == idx

@@ -14,7 +14,6 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy import Connection, Engine, text
@@ -118,7 +117,7 @@ class FileLock:
 
 
 class ServerLock:
-    """A lock of the PostgreSQL server, on a connection of its own.
+    """A lock of the PostgreSQL server, held by the session of a connection kept for it.
 
     Args:
         engine: Of the ledger.
@@ -132,18 +131,17 @@ class ServerLock:
         self._connection: Connection | None = None
 
     def take(self) -> bool:
-        """Lock the name's number for the session of a new connection."""
+        """Lock the name's number; the number is 64 bits of a hash."""
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # closing it closes the session, instead of returning to a pool
         try:
-            connection.execute(_SESSION, {"who": f"gpa-agent {self._name} {_here()}"})
-            key = self._key(connection)
-            if connection.execute(_TAKE, {"key": key}).scalar_one():
+            if connection.execute(_TAKE, {"name": self._name}).scalar_one():
+                who = f"gpa-agent {self._name} {socket.gethostname()}:{os.getpid()}"
+                connection.execute(_NAME, {"who": who})
                 self._connection = connection
                 return True
-            row = connection.execute(_HOLDER, {"key": key}).first()
+            row = connection.execute(_HOLDER, {"name": self._name}).first()
         except BaseException:
-            connection.invalidate()
+            connection.invalidate()  # ends the session, and with it what it may have locked
             raise
         connection.close()
         self._holder = "" if row is None else f"server process {row[0]}, {row[1]} (since {row[2]})"
@@ -154,21 +152,15 @@ class ServerLock:
         return self._holder or "another process"
 
     def release(self) -> None:
-        """Unlock, and end the session."""
+        """Unlock; a session that has died meanwhile holds nothing any more."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        # A connection that has died meanwhile holds nothing any more.
-        with suppress(DBAPIError):
+        try:
             connection.execute(_RELEASE)
-        with suppress(DBAPIError):
-            connection.close()
-
-    def _key(self, connection: Connection) -> int:
-        """A number of 64 bits; ledgers in two schemas of one database do not meet."""
-        schema = connection.execute(text("SELECT current_schema()")).scalar_one()
-        digest = blake2b(f"{schema}/{self._name}".encode(), digest_size=8, person=b"gpa-lock")
-        return int.from_bytes(digest.digest(), "big", signed=True)
+        except DBAPIError:
+            connection.invalidate()
+        connection.close()
 
 
 class MemoryLock:
@@ -198,27 +190,31 @@ class MemoryLock:
 _IN_MEMORY: Final[dict[tuple[int, str], MemoryLock]] = {}
 _HELD: Final[set[FileLock]] = set()
 
-_SESSION: Final = text(
-    # The server notices a dead machine within a minute, and does not end an idle session.
-    "SELECT set_config('application_name', :who, false), set_config('idle_session_timeout', '0', "
-    "false), set_config('tcp_keepalives_idle', '30', false), "
+# Two ledgers in two schemas of one database do not meet.
+_KEY: Final = "hashtextextended('gpa-agent ' || current_schema() || ' ' || CAST(:name AS text), 0)"
+_TAKE: Final = text(f"SELECT pg_try_advisory_lock({_KEY})")
+_NAME: Final = text(
+    # The server sees within a minute that a machine is gone, and does not end an idle session.
+    "SELECT set_config('application_name', :who, false), "
+    "set_config('idle_session_timeout', '0', false), "
+    "set_config('tcp_keepalives_idle', '30', false), "
     "set_config('tcp_keepalives_interval', '10', false), "
     "set_config('tcp_keepalives_count', '3', false)"
 )
-_TAKE: Final = text("SELECT pg_try_advisory_lock(:key)")
-_RELEASE: Final = text("SELECT pg_advisory_unlock_all()")
+_RELEASE: Final = text(
+    "SELECT pg_advisory_unlock_all(), set_config('application_name', 'gpa-agent', false)"
+)
 _HOLDER: Final = text(
     # The last thing a holder's session did was to take the lock.
-    "SELECT l.pid, a.application_name, to_char(a.query_start AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD HH24:MI:SS UTC') FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
-    "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
-    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    "AND (l.classid::bigint << 32) | l.objid::bigint = :key"
+    f"""
+    SELECT l.pid, a.application_name,
+           to_char(a.query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC')
+    FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = {_KEY}
+    """  # noqa: S608 -- of constants
 )
-
-
-def _here() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _lock(file: int) -> None:

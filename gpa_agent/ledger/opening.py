@@ -1,10 +1,7 @@
-"""Opening the ledger: the engine, its pragmas, the schema's version, and errors by name.
+"""Opening the ledger: the schema's version, and errors by name.
 
-SQLite runs in write-ahead mode with ``synchronous=FULL`` (an acknowledged row survives a
-power cut), foreign keys on, and ``secure_delete`` (freed pages are overwritten). Every write
-is one ``BEGIN IMMEDIATE`` transaction, so a crash, a full disk or an exception leaves what
-was there before. The driver's own transaction handling is switched off for that
-(SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL" of the SQLite dialect).
+Every write is one transaction, so a crash, a full disk or an exception leaves what was there
+before; :mod:`.engines` says how that is done on each database.
 """
 
 from __future__ import annotations
@@ -13,27 +10,20 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
-from gpa_agent.errors import GPAError, StoreError, UsageError, WorkspaceError
+from gpa_agent.errors import GPAError, StoreError, WorkspaceError
+from gpa_agent.ledger.addresses import database_url, shown
+from gpa_agent.ledger.engines import lock, make_engine, writing
+from gpa_agent.ledger.migrating import prepare
 from gpa_agent.ledger.people import person_hash
-from gpa_agent.ledger.tables import SCHEMA_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import TracebackType
-
-BUSY_SECONDS: Final = 10
-"""How long a write waits for another process's write before it gives up."""
-
-CACHE: Final = "cache_size=-2048"
-"""Pages a connection holds: 2 MiB, as several are open at a time. A log of 100,000 conversations
-is read no faster with 16."""
-
-_WRITE: Final = "gpa_write"
 
 
 def utc_now() -> datetime:
@@ -45,7 +35,7 @@ class Store:
     """A database with transactions whose errors are ours; the base of :class:`Ledger`.
 
     Args:
-        engine: An engine of :func:`make_engine`.
+        engine: An engine of :func:`gpa_agent.ledger.engines.make_engine`.
         name: What to call the database in messages: its path, or its URL without password.
         people_key: Secret for hashing user ids.
         clock: Tells the time, timezone-aware.
@@ -55,7 +45,7 @@ class Store:
         self, engine: Engine, name: str, *, people_key: bytes, clock: Callable[[], datetime]
     ) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(**{_WRITE: True})
+        self._writer = writing(engine)
         self._name = name
         self._people_key = people_key
         self._clock = clock
@@ -67,23 +57,24 @@ class Store:
         """Open the ledger, creating or migrating it where needed.
 
         Args:
-            where: Path of the SQLite file, or an SQLAlchemy URL (``postgresql+psycopg://...``).
+            where: Path of the SQLite file, or a URL (``postgresql://user@host/database``).
             people_key: Secret of 16 to 64 bytes under which user ids are hashed.
             clock: Tells the time; replaced in tests.
 
         Raises:
             UsageError: The URL or the key is not usable.
+            MissingDependency: It is in PostgreSQL, and its driver is not installed.
             WorkspaceError: It is not a ledger, is damaged, or was written by a newer version.
-            StoreError: It cannot be opened or written (read-only, disk full, locked).
+            StoreError: It cannot be opened or written (read-only, disk full, locked, no server).
         """
         person_hash("", key=people_key)
-        url = _url(where)
-        name = url.database or "" if url.get_backend_name() == "sqlite" else str(url)
-        fresh = url.get_backend_name() == "sqlite" and not Path(name).exists()
+        url = database_url(where)
+        name = shown(url)
+        fresh = url.get_backend_name() == "sqlite" and _missing(Path(name))
         engine = make_engine(url)
         try:
             with store_errors(name):
-                _prepare(engine, name)
+                prepare(engine, name)
         except BaseException as exc:
             engine.dispose()
             if fresh and "locked" not in str(exc.__cause__):  # locked: another process makes it
@@ -107,6 +98,11 @@ class Store:
         self.close()
 
     @property
+    def name(self) -> str:
+        """Where the database is, as it may be shown: its path, or its URL without password."""
+        return self._name
+
+    @property
     def url(self) -> URL:
         """Where the database is; with its password, so never to be shown."""
         return self._engine.url
@@ -121,42 +117,18 @@ class Store:
             yield connection
 
     @contextmanager
-    def _write(self) -> Generator[Connection]:
+    def _write(self, conversation: str | None = None) -> Generator[Connection]:
+        """A transaction that writes; of one conversation alone where that is named."""
         with store_errors(self._name), self._writer.begin() as connection:
+            lock(connection, conversation)
             yield connection
 
 
-def make_engine(url: URL) -> Engine:
-    """An engine whose SQLite connections are safe, durable and explicit about transactions."""
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    return engine
-
-
-def _on_connect(connection: sqlite3.Connection, record: object) -> None:
-    del record
-    connection.isolation_level = None
-    for pragma in ("foreign_keys=ON", "synchronous=FULL", "secure_delete=ON", CACHE):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _on_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _url(where: str | Path) -> URL:
-    if isinstance(where, str) and "://" in where:
-        try:
-            return make_url(where)
-        except ArgumentError as exc:
-            raise UsageError(
-                f"{where!r} is not a database URL; expected a path or dialect://..."
-            ) from exc
-    return URL.create("sqlite", database=str(Path(where).absolute()))
+def _missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except OSError:  # nobody may look into its folder: opening it tells so
+        return False
 
 
 def _remove(path: Path) -> None:
@@ -164,74 +136,6 @@ def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
         with suppress(OSError):  # a read-only disk: then nothing was made
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _prepare(engine: Engine, name: str) -> None:
-    """Check the schema's version and bring it up to date."""
-    with engine.begin() as connection:
-        revision = _revision(connection, name)
-    if revision == SCHEMA_REVISION:
-        return
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            if isinstance(raw, sqlite3.Connection):
-                raw.execute("PRAGMA journal_mode=WAL").close()
-    with engine.execution_options(**{_WRITE: True}).begin() as connection:
-        # Looked at again under the write lock: another process may have just done it.
-        revision = _revision(connection, name)
-        if revision != SCHEMA_REVISION:
-            _migrate(connection, revision, name)
-
-
-def _revision(connection: Connection, name: str) -> str | None:
-    """The schema revision found; None for an empty database."""
-    tables = set(inspect(connection).get_table_names())
-    if "alembic_version" in tables and "rubric_versions" in tables:
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if found is not None and found != SCHEMA_REVISION and found not in _known_revisions():
-            raise WorkspaceError(
-                f"the workspace {name!r} was written by a newer version of gpa-agent (its schema "
-                f"is {found!r}, this version knows up to {SCHEMA_REVISION!r}); "
-                "upgrade with: pip install --upgrade gpa-agent"
-            )
-        return str(found)
-    if tables:
-        raise WorkspaceError(
-            f"{name!r} is a database but not a gpa-agent ledger (it holds "
-            f"{', '.join(sorted(tables)[:5])}); give the path of a workspace or of a new one"
-        )
-    return None
-
-
-def _known_revisions() -> set[str]:
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- heavy, and rarely needed
-
-    script = ScriptDirectory.from_config(_alembic_config())
-    return {revision.revision for revision in script.walk_revisions()}
-
-
-def _alembic_config() -> Any:  # noqa: ANN401 -- JSON, or a type that differs by SQLAlchemy release
-    from alembic.config import Config  # noqa: PLC0415 -- heavy, and rarely needed
-
-    config = Config()
-    config.set_main_option("script_location", "gpa_agent.ledger:migrations")
-    return config
-
-
-def _migrate(connection: Connection, revision: str | None, name: str) -> None:
-    from alembic import command  # noqa: PLC0415 -- heavy, and rarely needed
-    from alembic.util.exc import CommandError  # noqa: PLC0415 -- heavy, and rarely needed
-
-    config = _alembic_config()
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as exc:
-        raise WorkspaceError(
-            f"the workspace {name!r} (schema {revision!r}) could not be upgraded: {exc}; "
-            "restore it from a backup"
-        ) from exc
 
 
 @contextmanager
@@ -257,29 +161,67 @@ def store_errors(name: str) -> Generator[None]:
         raise _translated(exc, name) from exc
 
 
+class _Failure(NamedTuple):
+    """What a driver says when something is wrong, and what we say then.
+
+    Attributes:
+        says: Words in the driver's message, in small letters.
+        kind: Our error.
+        message: Ours, about ``{name}``, with the driver's ``{reason}``.
+    """
+
+    says: tuple[str, ...]
+    kind: type[GPAError]
+    message: str
+
+
+_FAILURES: Final = (
+    _Failure(
+        ("not a database", "malformed", "file is encrypted"),
+        WorkspaceError,
+        "{name!r} is damaged or not a gpa-agent ledger ({reason}); "
+        "restore it from a backup or give another path",
+    ),
+    _Failure(
+        ("is full", "disk full", "disk i/o error", "no space left"),
+        StoreError,
+        "could not write {name!r}: the disk is full or failing ({reason}); "
+        "free some space and run again: nothing was half-written",
+    ),
+    _Failure(
+        ("readonly", "unable to open"),
+        StoreError,
+        "could not open {name!r} for writing ({reason}); check that its folder exists, is "
+        "not read-only and belongs to you",
+    ),
+    _Failure(
+        ("permission denied", "read-only transaction"),
+        StoreError,
+        "could not write {name!r} ({reason}); give its user the right to make and write tables "
+        "there, on a server that is not a standby",
+    ),
+    _Failure(
+        ("locked", "busy", "lock timeout"),
+        StoreError,
+        "{name!r} is being written by another process ({reason}); wait for it to finish "
+        "and run again",
+    ),
+    _Failure(
+        ("connection", "server closed", "shutting down", "starting up"),
+        StoreError,
+        "could not reach {name!r} ({reason}); check that its server runs and lets its user in, "
+        "and run again: what was stored is kept",
+    ),
+)
+
+
 def _translated(exc: DBAPIError | sqlite3.DatabaseError, name: str) -> Exception:
-    reason = str(exc) if isinstance(exc, sqlite3.DatabaseError) else str(exc.orig)
-    said = reason.lower()
-    if "not a database" in said or "malformed" in said or "file is encrypted" in said:
-        return WorkspaceError(
-            f"{name!r} is damaged or not a gpa-agent ledger ({reason}); "
-            "restore it from a backup or give another path"
-        )
-    if "full" in said or "disk i/o error" in said:
-        return StoreError(
-            f"could not write {name!r}: the disk is full or failing ({reason}); "
-            "free some space and run again: nothing was half-written"
-        )
-    if "readonly" in said or "unable to open" in said:
-        return StoreError(
-            f"could not open {name!r} for writing ({reason}); check that its folder exists, is "
-            "not read-only and belongs to you"
-        )
-    if "locked" in said or "busy" in said:
-        return StoreError(
-            f"{name!r} is being written by another process ({reason}); wait for it to finish "
-            "and run again"
-        )
+    said = str(exc) if isinstance(exc, sqlite3.DatabaseError) else str(exc.orig)
+    # The first line alone: those after it may quote the row, and with it what somebody said.
+    reason = said.partition("\n")[0]
+    for failure in _FAILURES:
+        if any(words in reason.lower() for words in failure.says):
+            return failure.kind(failure.message.format(name=name, reason=reason))
     if isinstance(exc, DBAPIError) and not isinstance(exc, DatabaseError):
         return exc
     return StoreError(f"the ledger {name!r} failed ({reason}); run 'gpa doctor' for a diagnosis")

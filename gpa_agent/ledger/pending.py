@@ -26,9 +26,10 @@ from sqlalchemy import (
     tuple_,
 )
 
+from gpa_agent.conversations.own_text import without_own_text
 from gpa_agent.conversations.records import UNKNOWN, Judgment
 from gpa_agent.ledger.explanations import EXPLAIN
-from gpa_agent.ledger.opening import Store
+from gpa_agent.ledger.guidance import Guidance
 from gpa_agent.ledger.rows import (
     AnswerText,
     HeardRow,
@@ -95,7 +96,7 @@ def judged_turns() -> Judged:
     )
 
 
-class Pending(Store):
+class Pending(Guidance):
     """The iterators over what stages have not done."""
 
     def turns_to_judge(
@@ -108,6 +109,7 @@ class Pending(Store):
             batch: Turns a page.
             only: Conversations to look at; None for all.
         """
+        own = self.served_guidance()
         statement, explicit, reader = _replied()
         pending = statement.where(
             *_among(only),
@@ -115,7 +117,7 @@ class Pending(Store):
             or_(reader.c.version.is_(None), reader.c.version.not_in(versions)),
         )
         for page in self._pages(pending, (turns.c.conversation_id, turns.c.idx), batch):
-            yield self._with_earlier(page)
+            yield self._with_earlier(page, own)
 
     def turns_judged(self, version: str, *, batch: int = 1000) -> Iterator[list[JudgedBy]]:
         """Turns that a satisfaction reader has judged, to learn from.
@@ -124,6 +126,7 @@ class Pending(Store):
             version: The reader's version.
             batch: Turns a page.
         """
+        own = self.served_guidance()
         statement, _, reader = _replied()
         c = conversations
         judged = (
@@ -136,7 +139,7 @@ class Pending(Store):
         for page in self._pages(judged, (turns.c.conversation_id, turns.c.idx), batch):
             yield [
                 JudgedBy(turn, Judgment(row[6]), row[7], row[8], row[9])
-                for turn, row in zip(self._with_earlier(page), page, strict=True)
+                for turn, row in zip(self._with_earlier(page, own), page, strict=True)
             ]
 
     def turns_to_explain(
@@ -149,6 +152,7 @@ class Pending(Store):
             batch: Turns a page.
             only: Conversations to look at; None for all.
         """
+        own = self.served_guidance()
         judged, reply, after = judged_turns(), turns.alias("reply"), turns.alias("after")
         goes_on = exists().where(
             after.c.conversation_id == turns.c.conversation_id, after.c.idx > turns.c.idx + 1
@@ -178,7 +182,7 @@ class Pending(Store):
                     row[7],
                     row[8],
                 )
-                for turn, row in zip(self._with_earlier(page), page, strict=True)
+                for turn, row in zip(self._with_earlier(page, own), page, strict=True)
             ]
 
     def to_label(
@@ -254,7 +258,7 @@ class Pending(Store):
             batch: Turns (or pairs, each two answers at most) a page.
             only: Conversations to look at; None for all, and pairs.
         """
-        judged = judged_turns()
+        judged, own = judged_turns(), self.served_guidance()
         statement = (
             select(turns.c.conversation_id, turns.c.idx, turns.c.user_text, turns.c.assistant_text)
             .select_from(judged.source)
@@ -266,7 +270,10 @@ class Pending(Store):
             )
         )
         for page in self._pages(statement, (turns.c.conversation_id, turns.c.idx), batch):
-            yield [AnswerText(turn_input(row[0], row[1]), row[2], row[3]) for row in page]
+            yield [
+                AnswerText(turn_input(row[0], row[1]), row[2], without_own_text(row[3], known=own))
+                for row in page
+            ]
         if only is not None:
             return
         chosen = _stage_done(stage, key, literal("c:") + pairs.c.id)
@@ -279,9 +286,11 @@ class Pending(Store):
             for pair, prompt, better, worse, has_better, has_worse in page:
                 asked = (_said(prompt) or ("",))[-1]
                 if not has_better:
-                    answers.append(AnswerText(chosen_input(pair), asked, better))
+                    said = without_own_text(better, known=own)
+                    answers.append(AnswerText(chosen_input(pair), asked, said))
                 if not has_worse:
-                    answers.append(AnswerText(rejected_input(pair), asked, worse))
+                    said = without_own_text(worse, known=own)
+                    answers.append(AnswerText(rejected_input(pair), asked, said))
             yield answers
 
     def judged_rows(self, stage: str, key: str, *, batch: int = 5000) -> Iterator[JudgedRow]:
@@ -410,8 +419,11 @@ class Pending(Store):
             after = [literal(value) for value in page[-1][: len(keys)]]
             page_statement = ordered.where(tuple_(*keys) > tuple_(*after))
 
-    def _with_earlier(self, page: Sequence[Any]) -> list[PendingTurn]:
-        """Rows of (conversation, idx, user, assistant, reply, last) with what came before."""
+    def _with_earlier(self, page: Sequence[Any], own: frozenset[str]) -> list[PendingTurn]:
+        """Rows of (conversation, idx, user, assistant, reply, last) with what came before.
+
+        Sentences of our own guidance that are repeated in them are left out.
+        """
         ids = sorted({row[0] for row in page if row[1] > 0})
         statement = (
             select(turns.c.conversation_id, turns.c.idx, turns.c.user_text)
@@ -422,14 +434,18 @@ class Pending(Store):
         if ids:
             with self._read() as connection:
                 for conversation, rows in groupby(connection.execute(statement), key=itemgetter(0)):
-                    said[conversation] = [(idx, text) for _, idx, text in rows]
+                    said[conversation] = [
+                        (idx, less)
+                        for _, idx, t in rows
+                        if (less := without_own_text(t, known=own))
+                    ]
         return [
             PendingTurn(
                 row[0],
                 row[1],
-                row[2],
-                row[3],
-                row[4],
+                without_own_text(row[2], known=own),
+                without_own_text(row[3], known=own),
+                without_own_text(row[4], known=own),
                 tuple(text for idx, text in said.get(row[0], ()) if idx < row[1])[-EARLIER:],
                 bool(row[5]),
             )

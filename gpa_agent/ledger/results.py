@@ -10,6 +10,8 @@ from gpa_agent.conversations.records import UNKNOWN
 from gpa_agent.ledger.explanations import EXPLAIN, forget_explanations
 from gpa_agent.ledger.opening import Store
 from gpa_agent.ledger.pending import judged_turns
+from gpa_agent.ledger.rows import turn_input
+from gpa_agent.ledger.subjects import gone
 from gpa_agent.ledger.tables import (
     conversations,
     judgments,
@@ -47,6 +49,9 @@ class Results(Store):
         """Store a reader's judgments; preferences read under an earlier judgment go."""
         at = self._clock()
         with self._write() as connection:
+            # A person who was forgotten meanwhile does not come back with what was read before.
+            lost = gone(connection, (turn_input(r.conversation, r.idx) for r in rows))
+            rows = [r for r in rows if turn_input(r.conversation, r.idx) not in lost]
             upsert(
                 connection,
                 judgments,
@@ -69,7 +74,9 @@ class Results(Store):
     def add_labels(self, rows: Sequence[LabelRow]) -> None:
         """Store inferred intents and groups, ``unknown`` included."""
         with self._write() as connection:
-            upsert(connection, labels, [row._asdict() for row in rows])
+            lost = gone(connection, (f"{r.subject}:{r.subject_id}" for r in rows))
+            here = [r for r in rows if f"{r.subject}:{r.subject_id}" not in lost]
+            upsert(connection, labels, [row._asdict() for row in here])
 
     def add_stage_results(self, stage: str, key: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """Store what a stage measured.
@@ -119,10 +126,15 @@ class Results(Store):
             seen: Input ids of every turn looked at, also of those that voiced nothing.
         """
         with self._write() as connection:
+            lost = gone(connection, (f"{r.subject}:{r.subject_id}" for r in rows))
             upsert(
                 connection,
                 preferences,
-                [row._asdict() | {"cues": list(row.cues)} for row in rows],
+                [
+                    row._asdict() | {"cues": list(row.cues)}
+                    for row in rows
+                    if f"{row.subject}:{row.subject_id}" not in lost
+                ],
             )
             _add_results(connection, EXPLAIN, source, [(input_id, b"") for input_id in seen])
 
@@ -219,11 +231,13 @@ class Results(Store):
 def _add_results(
     connection: Connection, stage: str, key: str, rows: Sequence[tuple[str, bytes]]
 ) -> None:
+    lost = gone(connection, (input_id for input_id, _ in rows))
     upsert(
         connection,
         stage_results,
         [
             {"stage": stage, "input_id": input_id, "key": key, "value": value}
             for input_id, value in rows
+            if input_id not in lost
         ],
     )

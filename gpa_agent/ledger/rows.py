@@ -180,6 +180,8 @@ class JudgedRow(NamedTuple):
         confidence: In [0, 1]; 1 for explicit judgments and pairs.
         value: The stage result of the answer; of the chosen side for a pair.
         rejected: The stage result of the rejected side of a pair.
+        at: When the answer was given, where known.
+        served: The turn's trace (`Plan.trace`), where it was answered through us.
     """
 
     kind: Literal["turn", "pair"]
@@ -192,6 +194,8 @@ class JudgedRow(NamedTuple):
     confidence: float
     value: bytes
     rejected: bytes | None
+    at: datetime | None = None
+    served: Mapping[str, Any] | None = None
 
 
 class JudgedText(NamedTuple):
@@ -225,6 +229,8 @@ class HeardRow(NamedTuple):
         preference: Id of the preference; None where the turn voiced nothing.
         expectation: What the user wanted; None where the turn voiced nothing.
         reason: Why it is thought so; None where the turn voiced nothing.
+        at: When the answer was given, where known.
+        served: The turn's trace (`Plan.trace`), where it was answered through us.
     """
 
     conversation: str
@@ -236,6 +242,8 @@ class HeardRow(NamedTuple):
     preference: str | None
     expectation: str | None
     reason: str | None
+    at: datetime | None = None
+    served: Mapping[str, Any] | None = None
 
 
 class PreferenceRow(NamedTuple):
@@ -338,7 +346,7 @@ class RunRow(NamedTuple):
     """One run of learning with all it found.
 
     Attributes:
-        id: Unique; later runs need not sort later, ``finished`` tells the order.
+        id: Unique; later runs need not sort later, the latest is the one saved last.
         started: Timezone-aware.
         finished: Timezone-aware.
         settings: JSON of the settings it ran under.

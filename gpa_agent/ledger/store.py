@@ -3,6 +3,7 @@
 One class over one database, put together from its parts: opening and errors
 (:mod:`.opening`), writing records (:mod:`.ingesting`), what stages still have to do
 (:mod:`.pending`) and what they found (:mod:`.results`), calls to chat models (:mod:`.calls`),
+what became of served turns (:mod:`.served`),
 live turns (:mod:`.live`) and what waits to be learned from
 (:mod:`.events`), runs and rubric versions (:mod:`.learned`), people's decisions
 (:mod:`.decisions`), forgetting (:mod:`.forgetting`).
@@ -19,16 +20,17 @@ from gpa_agent.ledger.events import Events
 from gpa_agent.ledger.exclusive import Exclusive
 from gpa_agent.ledger.forgetting import Forgetting
 from gpa_agent.ledger.ingesting import Ingest
+from gpa_agent.ledger.keys import Keys
 from gpa_agent.ledger.learned import Learned, bump
 from gpa_agent.ledger.live import Live
-from gpa_agent.ledger.pending import Pending
 from gpa_agent.ledger.results import Results
+from gpa_agent.ledger.served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class Ledger(Pending, Results, Calls, Live, Events, Learned, Decisions, Forgetting, Exclusive):
+class Ledger(Served, Results, Calls, Live, Events, Learned, Decisions, Forgetting, Exclusive, Keys):
     """Everything observed and learned; safe to use from several threads.
 
     Example:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 """The migration these tables stand for."""
 
 
@@ -212,6 +212,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("seq", Integer, nullable=False, server_default="0"),
     Column("started", Instant, nullable=False),
     Column("finished", Instant, nullable=False),
     Column("settings", JSON(none_as_null=True), nullable=False),

@@ -6,6 +6,11 @@ second, 0 where it voices neither. The effect is the difference of the groups' m
 of what was voiced (-2 to 2); its p-value comes from dealing people anew, its interval from the
 bootstrap over people, its q-value from Benjamini-Hochberg over all claims of the run. A group is
 given guidance only where enough of its own people voiced it, and more than voiced the other.
+
+In an app that learns while it serves, a turn that was served under a claim says nothing of that
+claim (`Wishes.masked`): users who are given what they want fall silent about it, or praise it,
+and either would be the claim's own doing. What serving it does is told by the holdout alone.
+Older turns weigh less (`Wishes.weight`).
 """
 
 from __future__ import annotations
@@ -13,7 +18,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +40,7 @@ from gpa_agent.rubrics.records import (
     Evidence,
     Rubric,
 )
-from gpa_agent.rubrics.scores import weight_cap
+from gpa_agent.rubrics.scores import NEGLIGIBLE, weight_cap
 from gpa_agent.rubrics.statistics import benjamini_hochberg, hedges_g, percentile_interval
 from gpa_agent.rubrics.weighing import Weighed
 
@@ -60,6 +66,28 @@ class Wishes:
     """(n,) whether the turn is of the first-named side."""
     ids: tuple[str, ...]
     """(n,) id of the preference."""
+    weight: NDArray[np.float64] = field(default_factory=lambda: np.ones(0))
+    """(n,) in (0, 1], by the turn's age; 1 everywhere where not given."""
+    masked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))
+    """(n, K) whether the turn says nothing of a claim: it was served under it, is older than the
+    claim's turn, or could not be attributed; False everywhere where not given."""
+
+    def __post_init__(self) -> None:
+        if not len(self.weight):
+            object.__setattr__(self, "weight", np.ones(len(self.values)))
+        if not len(self.masked):
+            object.__setattr__(self, "masked", np.zeros(self.values.shape, dtype=bool))
+
+    def about(self, columns: NDArray[np.int64]) -> Wishes:
+        """The claims of some columns, and the turns that say something of the first of them."""
+        rows = np.flatnonzero(~self.masked[:, columns[0]])
+        return Wishes(
+            values=self.values[np.ix_(rows, columns)],
+            person=self.person[rows],
+            first=self.first[rows],
+            ids=tuple(self.ids[i] for i in rows),
+            weight=self.weight[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +111,14 @@ class _Weighing:
 
     hearing: Hearing
     result: ContrastResult
+    people: NDArray[np.int64]
+    """(2, K) people of each side with turns that say something of the claim."""
+    turns: NDArray[np.int64]
+    """(2, K) those turns."""
     voicing: NDArray[np.int64]
     """(2, K) people of each side who voice their own side's wish."""
     shares: NDArray[np.float64]
-    """(2, K) share of each side's judged turns that voice their own side's wish."""
+    """(2, K) share of each side's turns that voice their own side's wish."""
 
 
 def weigh_claims(
@@ -128,53 +160,128 @@ def weigh_claims(
 
 
 def _weigh(hearing: Hearing, config: ContrastConfig) -> _Weighing:
-    wishes, claims = hearing.wishes, len(hearing.claims)
+    hearing = replace(hearing, wishes=_without_faded(hearing.wishes))
+    wishes, counted = hearing.wishes, ~hearing.wishes.masked
     sides = tuple(enumerate((wishes.first, ~wishes.first)))
-    people = Sides(*(len(np.unique(wishes.person[side])) for _, side in sides))
-    turns = Sides(*(int(side.sum()) for _, side in sides))
-    own = np.stack([wishes.values * way for way in (1, -1)]) > 0  # (2, n, K)
-    voicing = np.array(
-        [
-            [len(np.unique(wishes.person[side & own[s, :, k]])) for k in range(claims)]
-            for s, side in sides
-        ],
-        dtype=np.int64,
-    ).reshape(2, claims)
-    shares = np.stack(
-        [own[s, side].mean(axis=0) if side.any() else np.zeros(claims) for s, side in sides]
+    own = [counted & (wishes.values * way > 0) for way in (1, -1)]
+    people = np.stack([_people(wishes.person, counted, side) for _, side in sides])
+    return _Weighing(
+        hearing=hearing,
+        result=_figures(hearing, people, config),
+        people=people,
+        turns=np.stack([counted[side].sum(axis=0) for _, side in sides]),
+        voicing=np.stack([_people(wishes.person, own[s], side) for s, side in sides]),
+        shares=np.stack([_share(own[s], counted, wishes.weight, side) for s, side in sides]),
     )
-    result = _figures(hearing, people, turns, config)
-    return _Weighing(hearing=hearing, result=result, voicing=voicing, shares=shares)
+
+
+def _without_faded(wishes: Wishes) -> Wishes:
+    """Mask what people said of a claim who said it so long ago that nothing of it is left."""
+    people = int(wishes.person.max(initial=-1)) + 1
+    counted = ~wishes.masked * wishes.weight[:, None]
+    mass = [np.bincount(wishes.person, column, people)[wishes.person] for column in counted.T]
+    faded = np.array(mass).reshape(counted.T.shape).T < NEGLIGIBLE
+    return replace(wishes, masked=wishes.masked | faded)
+
+
+def _people(
+    person: NDArray[np.int64], rows: NDArray[np.bool_], side: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """(K,) how many people of a side have rows of each column."""
+    counts = [len(np.unique(person[side & column])) for column in rows.T]
+    return np.array(counts, dtype=np.int64)
+
+
+def _share(
+    own: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    side: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """(K,) share, by weight, of a side's turns that voice its wish; 0 where it has none."""
+    voiced, all_of_them = (weight[side] @ rows[side] for rows in (own, counted))
+    shares: NDArray[np.float64] = voiced / np.where(all_of_them, all_of_them, 1.0)
+    return shares
 
 
 def _figures(
-    hearing: Hearing, people: Sides, turns: Sides, config: ContrastConfig
+    hearing: Hearing, people_of: NDArray[np.int64], config: ContrastConfig
 ) -> ContrastResult:
     intent, contrast, wishes = hearing.intent, hearing.contrast, hearing.wishes
+    sides = (wishes.first, ~wishes.first)
+    people = Sides(*(len(np.unique(wishes.person[side])) for side in sides))
+    turns = Sides(*(int(side.sum()) for side in sides))
     reason = hearing.undecided or _why_untestable(contrast, people, turns, config)
     if reason is not None or not hearing.claims:
         return ContrastResult(
             intent=intent, contrast=contrast, people=people, turns=turns, untested=reason
         )
-    scores, weight, first = _by_person(wishes)
+    figures = _Figures.of(len(hearing.claims))
     rng = np.random.default_rng(_seed_of(config.seed, intent, contrast))
-    differences = permute_people(scores, weight, first, permutations=config.permutations, rng=rng)
-    draws = bootstrap_people(scores, weight, first, resamples=config.bootstrap, rng=rng)
-    means = scores / weight[:, None]
-    sides = np.stack([scores[s].sum(axis=0) / weight[s].sum() for s in (first, ~first)])
+    for columns in _alike(wishes.masked):
+        # A claim that is served to nearly everybody on a side has nothing to be tested on.
+        if people_of[:, columns[0]].min() >= config.min_people:
+            figures.fill(columns, wishes.about(columns), config, rng)
     return ContrastResult(
         intent=intent,
         contrast=contrast,
         people=people,
         turns=turns,
         traits=tuple(range(len(hearing.claims))),
-        effect=differences.effect,
-        interval=percentile_interval(draws),
-        slopes=sides,
-        p=p_values(differences),
-        g=hedges_g(means[first], means[~first]),
+        effect=figures.effect,
+        interval=figures.interval,
+        slopes=figures.sides,
+        p=figures.p,
+        g=figures.g,
         preferences=_voiced_by(wishes),
     )
+
+
+def _alike(masked: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Columns that the same turns speak of, those of most turns first: they share permutations."""
+    alike: dict[bytes, list[int]] = {}
+    for k in np.argsort(masked.sum(axis=0), kind="stable"):
+        alike.setdefault(masked[:, k].tobytes(), []).append(int(k))
+    return [np.array(sorted(columns), np.int64) for columns in alike.values()]
+
+
+class _Figures(NamedTuple):
+    """Figures of K claims, filled column by column; as in `ContrastResult`."""
+
+    effect: NDArray[np.float64]
+    interval: NDArray[np.float64]
+    sides: NDArray[np.float64]
+    p: NDArray[np.float64]
+    g: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, claims: int) -> _Figures:
+        """No effect and no evidence for any of them."""
+        return cls(
+            effect=np.zeros(claims),
+            interval=np.zeros((claims, 2)),
+            sides=np.zeros((2, claims)),
+            p=np.ones(claims),
+            g=np.zeros(claims),
+        )
+
+    def fill(
+        self,
+        columns: NDArray[np.int64],
+        wishes: Wishes,
+        config: ContrastConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        """Test claims that the same turns speak of."""
+        scores, weight, first = _by_person(wishes)
+        dealt = permute_people(scores, weight, first, permutations=config.permutations, rng=rng)
+        draws = bootstrap_people(scores, weight, first, resamples=config.bootstrap, rng=rng)
+        means = scores / weight[:, None]
+        self.effect[columns] = dealt.effect
+        self.interval[columns] = percentile_interval(draws)
+        self.sides[:, columns] = [scores[s].sum(axis=0) / weight[s].sum() for s in (first, ~first)]
+        self.p[columns] = p_values(dealt)
+        self.g[columns] = hedges_g(means[first], means[~first])
 
 
 def _by_person(
@@ -182,20 +289,22 @@ def _by_person(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Wishes summed by person and side, one person's weight capped; ordered by content.
 
-    The order makes the same log meet the same permutations in every workspace.
+    The cap counts turns, whatever their age: what everybody said long ago is capped alike. The
+    order makes the same log meet the same permutations in every workspace.
     """
     keys, unit = np.unique(
         np.stack([~wishes.first, wishes.person], axis=1), axis=0, return_inverse=True
     )
     unit = unit.reshape(-1)
     rows = np.bincount(unit, minlength=len(keys))
-    weight = np.minimum(rows, weight_cap(rows))
+    mass = np.bincount(unit, weights=wishes.weight, minlength=len(keys))
+    capped = np.minimum(rows, weight_cap(rows))
     summed = np.zeros((len(keys), wishes.values.shape[1]))
-    np.add.at(summed, unit, wishes.values.astype(np.float64))
-    scores = summed * (weight / rows)[:, None]
+    np.add.at(summed, unit, wishes.values * wishes.weight[:, None])
+    scores, weight = summed * (capped / rows)[:, None], capped * (mass / rows)
     first = ~keys[:, 0].astype(bool)
     order = np.lexsort([weight, *np.round(scores, 9).T, ~first])
-    return scores[order], weight[order].astype(np.float64), first[order]
+    return scores[order], weight[order], first[order]
 
 
 def _seed_of(seed: int, intent: str, contrast: Contrast) -> list[int]:
@@ -219,9 +328,9 @@ def _why_untestable(
 def _voiced_by(wishes: Wishes) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     """Ids of the preferences that voice each claim on their own side, one of a person."""
     linked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-    for column in wishes.values.T:
+    for column, masked in zip(wishes.values.T, wishes.masked.T, strict=True):
         sides = [
-            _one_each(wishes, np.flatnonzero(side & (column == way)))
+            _one_each(wishes, np.flatnonzero(side & ~masked & (column == way)))
             for side, way in ((wishes.first, 1), (~wishes.first, -1))
         ]
         linked.append((sides[0], sides[1]))
@@ -261,8 +370,8 @@ def _aspect(weighing: _Weighing, k: int, q: float, config: GateConfig) -> Aspect
         p_value=float(result.p[k]),
         q_value=q,
         hedges_g=float(result.g[k]),
-        people=dict(zip(names, result.people, strict=True)),
-        turns=dict(zip(names, result.turns, strict=True)),
+        people=dict(zip(names, map(int, weighing.people[:, k]), strict=True)),
+        turns=dict(zip(names, map(int, weighing.turns[:, k]), strict=True)),
         preferences={n: list(i) for n, i in zip(names, result.preferences[k], strict=True)},
     )
     guidance = _guidance(weighing, k, config.min_people)
@@ -310,12 +419,17 @@ def _refusal(
     item = weighing.hearing.claims[k]
     if problem := weighing.hearing.problems[k]:
         return problem
+    if (fewest := min(evidence.people.values())) < config.min_people:
+        return (
+            f"{fewest} people on one side have turns that can speak for it (not served under it, "
+            f"not from before it turned); {config.min_people} are needed"
+        )
     if evidence.q_value <= config.max_q and evidence.effect <= 0:
         return "the people it was tested on want it the other way round"
     if not guidance:
-        fewest = ", ".join(str(int(n)) for n in weighing.voicing[:, k])
+        voicing = ", ".join(str(int(n)) for n in weighing.voicing[:, k])
         return (
-            f"no side is clearly asked for by its own group: {fewest} people of the groups voice "
+            f"no side is clearly asked for by its own group: {voicing} people of the groups voice "
             f"theirs, {config.min_people} are needed, and more of it than of the other side"
         )
     return refusal(evidence, rating=item.rating, guidance=guidance, protected=False, config=config)

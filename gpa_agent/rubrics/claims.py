@@ -7,32 +7,35 @@ that a claim is never proven by the data that suggested it (data splitting; Cox 
 https://doi.org/10.1093/biomet/62.2.441). To test them, every preference of the second part is
 shown to the model without any group, and the model says which claims it voices, on which of
 a claim's two sides. The flow below asks all of that; the figures are `claim_evidence`'s.
+
+When the log has grown the fold goes on from the claims there are, over what is new alone, and
+what it ends in revises them (`revising`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, cast
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpa_agent.calls.engine import Answered, Flow
-from gpa_agent.prompts import (
-    AspectItem,
-    ClaimSides,
-    Numbered,
-    ValidityAnswer,
-    VoicesAnswer,
-    validity_ask,
-    voices_ask,
-)
+from gpa_agent.prompts import AspectItem, ValidityAnswer, validity_ask
 from gpa_agent.prompts.asking import Ask
+from gpa_agent.rubrics.attributing import (
+    UNASKED,
+    attribute,
+    questions_of,
+    unasked,
+)
 from gpa_agent.rubrics.fold import FoldConfig, Folded, Voiced, fold
 from gpa_agent.rubrics.guard import Kind, complaint
 from gpa_agent.rubrics.records import Contrast
+from gpa_agent.rubrics.revising import UNCHECKED, Claim, Revised, revise, told_apart
 
 _NO_ANSWER = "the model gave no usable answer; learn again"
 
@@ -44,13 +47,16 @@ class Case:
     intent: str
     contrast: Contrast
     first: tuple[Voiced, ...]
-    """What the first-named side's people of the finding part voiced."""
+    """What the first-named side's people of the finding part voiced and no fold has seen yet."""
     other: tuple[Voiced, ...]
     """The same of the other side."""
     heard: tuple[Voiced, ...]
     """What both sides' people of the testing part voiced, to be attributed."""
-    carried: tuple[AspectItem, ...] = ()
+    standing: tuple[Claim, ...] = ()
     """Claims of an earlier run that the fold goes on from: what is still true keeps its name."""
+    known: NDArray[np.int8] = field(default_factory=lambda: unasked(0, 0))
+    """(heard, standing) what earlier runs found each preference to voice; `UNASKED` where nothing
+    is known. Empty where nothing at all is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,35 +64,39 @@ class Claimed:
     """What came of a case."""
 
     wishes: NDArray[np.int8]
-    """(heard, K): 1 where a preference voices the first side's wish, -1 the other's, else 0."""
-    claims: tuple[AspectItem, ...] = ()
+    """(heard, K): 1 where a preference voices the first side's wish, -1 the other's, else 0;
+    `UNASKED` where no usable answer came."""
+    fresh: NDArray[np.bool_]
+    """(heard, K) whether that was asked now, and not known before."""
+    found: tuple[Claim, ...] = ()
     """Aspects with something to ask for, voiced by enough people; K of them."""
-    support: tuple[tuple[str, ...], ...] = ()
-    """Ids of the finding part's preferences that voice each claim, as the model named them; K."""
-    problems: tuple[str | None, ...] = ()
-    """Why the words of a claim may not be served, by our own check or the model's; K of them."""
     unsupported: int = 0
     """Aspects left out: voiced by too few people to be written down, whatever they say."""
+    waiting: tuple[str, ...] = ()
+    """Ids of the preferences that voice aspects which were left out, or of which one side has
+    said too little: they are looked at again with the next ones."""
     failed: int = 0
     """Questions of the case that came back without a usable answer."""
+    fold_failed: int = 0
+    """Those of them that the fold asked: what it was shown is not seen, then."""
     undecided: str | None = None
     """Why nothing can be said of the case, where the model gave no usable answer to it."""
 
+    @property
+    def claims(self) -> tuple[AspectItem, ...]:
+        """What is claimed; K of them."""
+        return tuple(c.item for c in self.found)
 
-class Attributed(NamedTuple):
-    """Attributions of one list of preferences.
-
-    Attributes:
-        wishes: (preferences, K) in {-1, 0, 1}.
-        failed: Questions without a usable answer; their preferences voice nothing.
-    """
-
-    wishes: NDArray[np.int8]
-    failed: int
+    @property
+    def problems(self) -> tuple[str | None, ...]:
+        """Why the words of a claim may not be served, by our own check or the model's; K."""
+        return tuple(c.problem for c in self.found)
 
 
 def claim(case: Case, config: FoldConfig, *, min_people: int) -> Flow[Claimed]:
     """Find what the sides differ in, then ask who voices it; a flow for any engine.
+
+    Only what is not known is asked: nothing where nothing is new.
 
     Args:
         case: The contrast.
@@ -98,49 +108,68 @@ def claim(case: Case, config: FoldConfig, *, min_people: int) -> Flow[Claimed]:
         The claims, and who of the testing part voices them; nothing where a side has no
         voice in the finding part.
     """
-    folded: Folded = yield from fold(case.first, case.other, config, case.carried)
-    rated = [a for a in folded.aspects if a.rating > 1 and (a.first_wants or a.second_wants)]
-    support = [_support(folded, a) for a in rated]
-    kept = [i for i, ids in enumerate(support) if _people(case, ids) >= min_people]
-    claims = tuple(rated[i] for i in kept)
+    carried = [c.item for c in case.standing]
+    folded: Folded = yield from fold(case.first, case.other, config, carried)
+    people = {i: v.person for v in (*case.first, *case.other) for i in (v.id, *v.members)}
+    revised = revise(case.standing, folded, people, min_people=min_people)
     nothing = Claimed(
-        wishes=np.zeros((len(case.heard), 0), np.int8),
-        unsupported=len(rated) - len(kept),
+        wishes=unasked(len(case.heard), 0),
+        fresh=np.zeros((len(case.heard), 0), dtype=bool),
+        unsupported=revised.unsupported,
+        waiting=revised.waiting,
         failed=folded.failed,
+        fold_failed=folded.failed,
     )
-    if not claims:
-        return replace(nothing, undecided=_NO_ANSWER) if folded.failed else nothing
-    attributing = _voices_asks(claims, case.heard, config.minibatch_size)
-    checking = [validity_ask(c.name, c.interpretation, _guidance_of(c)) for c in claims]
-    answers = yield [*attributing, *checking]
-    said, verdicts = answers[: len(attributing)], answers[len(attributing) :]
-    attributed = _attribute(said, len(case.heard), claims, config)
-    silent = all(a.value is None for a in said) or all(a.value is None for a in verdicts)
+    if revised.claims:
+        return (yield from _tested(case, revised, nothing, config, min_people=min_people))
+    return replace(nothing, undecided=_NO_ANSWER) if folded.failed else nothing
+
+
+def _tested(
+    case: Case, revised: Revised, so_far: Claimed, config: FoldConfig, *, min_people: int
+) -> Flow[Claimed]:
+    """Ask who voices the claims, and whether their words may be served."""
+    claims, known = [c.item for c in revised.claims], _known(case, revised)
+    questions = questions_of(claims, case.heard, known, size=config.minibatch_size)
+    unchecked = [k for k, c in enumerate(revised.claims) if c.problem == UNCHECKED]
+    checking = [_validity_ask(claims[k]) for k in unchecked]
+    answers = yield [*(q.ask for q in questions), *checking]
+    said, verdicts = answers[: len(questions)], answers[len(questions) :]
+    attributed = attribute(questions, said, claims, known)
+    checked = dict(zip(unchecked, verdicts, strict=True))
+    found = [_checked(c, checked.get(k)) for k, c in enumerate(revised.claims)]
+    silent = _says_nothing(found, attributed.wishes)
+    distinct, kept = told_apart(found, revised.columns, attributed.wishes, at_least=min_people)
     return replace(
-        nothing,
-        claims=claims,
-        support=tuple(support[i] for i in kept),
-        wishes=attributed.wishes,
-        problems=tuple(_problem(c, a) for c, a in zip(claims, verdicts, strict=True)),
-        failed=folded.failed + attributed.failed + sum(a.value is None for a in verdicts),
+        so_far,
+        found=distinct,
+        wishes=attributed.wishes[:, kept],
+        fresh=(known == UNASKED)[:, kept],
+        failed=so_far.failed + attributed.failed + sum(a.value is None for a in verdicts),
         undecided=_NO_ANSWER if silent else None,
     )
 
 
-def _support(folded: Folded, aspect: AspectItem) -> tuple[str, ...]:
-    voices = folded.voiced.get(aspect.name)
-    return () if voices is None else (*voices.first, *voices.second)
+def _known(case: Case, revised: Revised) -> NDArray[np.int8]:
+    """What is known of the revised claims: of those whose words stand, what was known before."""
+    known = unasked(len(case.heard), len(revised.claims))
+    if case.known.size:
+        for k, column in enumerate(revised.columns):
+            if column is not None:
+                known[:, k] = case.known[:, column]
+    return known
 
 
-def _people(case: Case, ids: Sequence[str]) -> int:
-    """How many people of the finding part stand behind preferences."""
-    named = set(ids)
-    return len({v.person for v in (*case.first, *case.other) if named & {v.id, *v.members}})
+def _says_nothing(claims: Sequence[Claim], wishes: NDArray[np.int8]) -> bool:
+    """Whether no claim can be weighed: none is both checked and attributed to anybody."""
+    heard = (wishes != UNASKED).any(axis=0) if len(wishes) else np.ones(len(claims), bool)
+    checked = np.array([c.problem != UNCHECKED for c in claims], dtype=bool)
+    return not (heard & checked).any()
 
 
 def claims_key(claims: Sequence[AspectItem], model: str) -> str:
     """Names a list of claims: attributions to other claims, or by another model, do not count."""
-    said = "\x1e".join(c.model_dump_json() for c in claims)
+    said = json.dumps([[c.name, c.first_wants, c.second_wants] for c in claims])
     return hashlib.sha256(f"{model}\x1f{said}".encode()).hexdigest()[:32]
 
 
@@ -148,45 +177,19 @@ def _guidance_of(item: AspectItem) -> list[str]:
     return [words for words in (item.first_wants, item.second_wants) if words]
 
 
-def _voices_asks(claims: Sequence[AspectItem], heard: Sequence[Voiced], size: int) -> list[Ask]:
-    """Questions over all heard preferences, in minibatches; the claims come first in each."""
-    sides = [ClaimSides(x=c.first_wants, y=c.second_wants, name=c.name) for c in claims]
-    return [
-        voices_ask(
-            sides,
-            [
-                Numbered(n, v.pleased, v.expectation, v.reason)
-                for n, v in enumerate(heard[at : at + size], start=1)
-            ],
-        )
-        for at in range(0, len(heard), size)
-    ]
+def _validity_ask(item: AspectItem) -> Ask:
+    return validity_ask(item.name, item.interpretation, _guidance_of(item))
 
 
-def _attribute(
-    answers: Sequence[Answered], heard: int, claims: Sequence[AspectItem], config: FoldConfig
-) -> Attributed:
-    """Read who voices what; numbers and sides that do not exist are the model's invention."""
-    wishes = np.zeros((heard, len(claims)), np.int8)
-    failed = 0
-    for batch, answered in enumerate(answers):
-        if answered.value is None:
-            failed += 1
-            continue
-        start = batch * config.minibatch_size
-        size = min(config.minibatch_size, heard - start)
-        for voice in cast("VoicesAnswer", answered.value).voices:
-            if not (1 <= voice.preference <= size and 1 <= voice.claim <= len(claims)):
-                continue
-            claim = claims[voice.claim - 1]
-            if claim.first_wants if voice.side == "x" else claim.second_wants:
-                row = start + voice.preference - 1
-                wishes[row, voice.claim - 1] = 1 if voice.side == "x" else -1
-    return Attributed(wishes, failed)
+def _checked(found: Claim, answered: Answered | None) -> Claim:
+    """A claim with what is wrong with its words: our own check first, then the model's."""
+    problem = _complaint(found.item)
+    if problem is None:
+        problem = found.problem if answered is None else _objection(answered)
+    return replace(found, problem=problem)
 
 
-def _problem(item: AspectItem, answered: Answered) -> str | None:
-    """Why a claim's words may not be served: our own check first, then the model's."""
+def _complaint(item: AspectItem) -> str | None:
     texts: dict[Kind, list[str]] = {
         "name": [item.name],
         "interpretation": [item.interpretation],
@@ -197,8 +200,12 @@ def _problem(item: AspectItem, answered: Answered) -> str | None:
             reason = complaint(text, kind=kind)
             if reason is not None:
                 return f"its {kind} is refused: {reason}"
+    return None
+
+
+def _objection(answered: Answered) -> str | None:
     if answered.value is None:
-        return "its words could not be checked: the model gave no usable answer"
+        return UNCHECKED
     verdict = cast("ValidityAnswer", answered.value)
     if not verdict.valid:
         named = ", ".join(p.replace("_", " ") for p in verdict.problems) or "no reason given"

@@ -56,21 +56,23 @@ def permute_people(
 
     Args:
         scores: (U, T) summed scores of each unit.
-        weight: (U,) rows each unit counts for; a side's mean is summed scores over summed weight.
+        weight: (U,) or (U, T) rows each unit counts for, above 0; a side's mean is summed scores
+            over summed weight.
         first: (U,) whether the unit is on the first side; both sides must occur.
         permutations: How often people are dealt anew.
         rng: Source of randomness.
     """
-    units, columns = scores.shape
+    units = len(scores)
+    rows = weight.reshape(units, -1)
     # From these sums over a side follow its mean and that mean's variance.
-    parts_of = (scores, weight[:, None], scores**2, scores * weight[:, None], weight[:, None] ** 2)
-    table = np.concatenate(parts_of, axis=1)
+    parts_of = (scores, rows, scores**2, scores * rows, rows**2)
+    table, ends = np.concatenate(parts_of, axis=1), np.cumsum([p.shape[1] for p in parts_of])
     total = table.sum(axis=0)
 
     def differences(side: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         ours, people = side @ table, side.sum(axis=1)
-        one = _side(ours, people, columns)
-        other = _side(total - ours, units - people, columns)
+        one = _side(np.split(ours, ends[:-1], axis=1), people)
+        other = _side(np.split(total - ours, ends[:-1], axis=1), units - people)
         gap = one.mean - other.mean
         # Where nobody differs from the others on their side the error is 0; a difference is then
         # as large as it can be, and no difference none.
@@ -91,19 +93,17 @@ class _Side(NamedTuple):
     variance: NDArray[np.float64]
 
 
-def _side(sums: NDArray[np.float64], people: NDArray[np.float64], columns: int) -> _Side:
+def _side(sums: Sequence[NDArray[np.float64]], people: NDArray[np.float64]) -> _Side:
     """A side's mean, a ratio of sums over people, and its variance (Cochran 1977, section 6.4).
 
     Args:
-        sums: (B, 3 T + 2) sums over the side: scores, weight, their squares and products.
+        sums: Sums over the side, each (B, T) or (B, 1): scores, rows, squared scores, products of
+            both, squared rows.
         people: (B,) people on the side.
-        columns: T.
     """
-    rows = sums[:, columns : columns + 1]
-    squares = sums[:, columns + 1 : 2 * columns + 1]
-    products = sums[:, 2 * columns + 1 : 3 * columns + 1]
-    mean = sums[:, :columns] / rows
-    spread = np.maximum(squares - 2 * mean * products + mean**2 * sums[:, -1:], 0.0)
+    scores, rows, squares, products, squared_rows = sums
+    mean = scores / rows
+    spread = np.maximum(squares - 2 * mean * products + mean**2 * squared_rows, 0.0)
     small = people / np.maximum(people - 1.0, 1.0)
     return _Side(mean, small[:, None] * spread / rows**2)
 
@@ -158,7 +158,7 @@ def bootstrap_people(
 
     Args:
         scores: (U, T) summed scores of each unit.
-        weight: (U,) rows each unit counts for.
+        weight: (U,) or (U, T) rows each unit counts for, above 0.
         first: (U,) side of each unit; both sides must occur.
         resamples: Number of draws.
         rng: Source of randomness.
@@ -168,8 +168,8 @@ def bootstrap_people(
     """
     means: list[NDArray[np.float64]] = []
     for side in (first, ~first):
-        table = np.concatenate([scores[side], weight[side, None]], axis=1)
-        people = len(table)
+        people, columns = int(side.sum()), scores.shape[1]
+        table = np.concatenate([scores[side], weight[side].reshape(people, -1)], axis=1)
         block = max(1, _BLOCK_ELEMENTS // people)
         sums = [
             rng.multinomial(people, np.full(people, 1.0 / people), size=min(block, resamples - s))
@@ -177,6 +177,6 @@ def bootstrap_people(
             for s in range(0, resamples, block)
         ]
         drawn = np.concatenate(sums)
-        means.append(drawn[:, :-1] / drawn[:, -1:])
+        means.append(drawn[:, :columns] / drawn[:, columns:])
     gap: NDArray[np.float64] = means[0] - means[1]
     return gap

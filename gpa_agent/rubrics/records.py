@@ -79,6 +79,9 @@ class Evidence(BaseModel):
     """Benjamini-Hochberg over everything tested in the run."""
     hedges_g: float = 0.0
     """Hedges' g of the people's mean scores, not adjusted for other traits."""
+    withstands: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of one side's people that it would still survive if they had acted together
+    (`gpa_agent.rubrics.robustness`); 1 where it was found before this was looked at."""
     people: dict[str, int]
     """People behind it on each side."""
     turns: dict[str, int]

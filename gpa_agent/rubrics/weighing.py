@@ -7,13 +7,14 @@ down. Where nothing survives the rubric is empty, and an empty rubric means the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpa_agent.rubrics.contrast import ContrastConfig, ContrastResult, run_contrast
+from gpa_agent.rubrics.cells import Cell, Families, cell_of
+from gpa_agent.rubrics.contrast import ContrastConfig, ContrastResult, run_cell
 from gpa_agent.rubrics.gate import GateConfig, refusal
 from gpa_agent.rubrics.observations import Observations
 from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Evidence, Rubric
@@ -22,6 +23,10 @@ from gpa_agent.rubrics.wording import Wordable, guidance_for, interpretation_of,
 
 NOTABLE_P = 0.05
 """A test with a larger uncorrected p-value is not written down, only counted."""
+
+
+Test = Callable[[Cell, Families, ContrastConfig], ContrastResult]
+"""Tests one contrast in one intent, as `run_cell` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,8 @@ def weigh(
     *,
     contrast_config: ContrastConfig,
     gate_config: GateConfig,
+    turned: Mapping[tuple[str, str, str], NDArray[np.bool_]] | None = None,
+    test: Test = run_cell,
     progress: Callable[[int, int], None] | None = None,
 ) -> Weighed:
     """Test every contrast in every intent and write down what survives.
@@ -79,6 +86,8 @@ def weigh(
         contrasts: What to compare.
         contrast_config: How each contrast is tested.
         gate_config: What an aspect must show.
+        turned: (n, T) rows that say nothing of a trait in one (intent, group, other) alone.
+        test: Who tests a contrast; whoever else it is gives the same figures.
         progress: Called with contrasts done and in all.
 
     Returns:
@@ -90,15 +99,9 @@ def weigh(
     planned = [(intent, c) for intent in observations.intents() for c in contrasts]
     results: list[ContrastResult] = []
     for done, (intent, contrast) in enumerate(planned, start=1):
-        results.append(
-            run_contrast(
-                observations,
-                intent=intent,
-                contrast=contrast,
-                families=families,
-                config=contrast_config,
-            )
-        )
+        silent = (turned or {}).get((intent, contrast.group, contrast.other))
+        cell = cell_of(observations, intent=intent, contrast=contrast, turned=silent)
+        results.append(test(cell, families, contrast_config))
         if progress is not None:
             progress(done, len(planned))
 
@@ -152,7 +155,7 @@ def _p_of(aspect: Aspect) -> float:
 
 
 def _evidence(result: ContrastResult, i: int, *, p: float, q: float) -> Evidence:
-    names = tuple(result.contrast)
+    names, (people, turns) = tuple(result.contrast), result.support[i]
     low, high = (float(x) for x in result.interval[i])
     return Evidence(
         effect=float(result.effect[i]),
@@ -160,8 +163,9 @@ def _evidence(result: ContrastResult, i: int, *, p: float, q: float) -> Evidence
         p_value=p,
         q_value=q,
         hedges_g=float(result.g[i]),
-        people=dict(zip(names, result.people, strict=True)),
-        turns=dict(zip(names, result.turns, strict=True)),
+        withstands=float(result.withstands[i]),
+        people=dict(zip(names, people, strict=True)),
+        turns=dict(zip(names, turns, strict=True)),
         preferences={n: list(ids) for n, ids in zip(names, result.preferences[i], strict=True)},
     )
 

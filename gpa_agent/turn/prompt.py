@@ -14,26 +14,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from langchain_core.messages import BaseMessage, ChatMessage, SystemMessage
 
+from gpa_agent.conversations.own_text import CLOSE, OPEN, PREAMBLE, without_own_text
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, Aspect, Rubric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_OPEN = "<reader_preferences>"
-_CLOSE = "</reader_preferences>"
-
-PREAMBLE = (
-    "Preferences learnt from people who ask questions like this one. The instructions above, "
-    "the user's own wishes and all safety rules take precedence. Follow these where they fit "
-    "the question, and do not mention this guidance."
-)
-"""Opens every block; fixed, so that blocks differ only in their guidance."""
-
 RUBRIC_MESSAGE_ID = "gpa-rubric"
 """Id of the system message that carries the block inside a graph that keeps its own history:
 ``add_messages`` replaces a message of the same id, so the history never holds two."""
 
-_BLOCK = re.compile(rf"\s*{re.escape(_OPEN)}.*?{re.escape(_CLOSE)}", re.DOTALL)
 _MARKERS = re.compile(r"</?\s*reader_preferences\s*>", re.IGNORECASE)
 _SHORTEST_NAME = 3
 
@@ -82,7 +72,7 @@ def rubric_block(rubric: Rubric, group: str) -> str | None:
     ]
     if not bullets:
         return None
-    return "\n".join([_OPEN, PREAMBLE, *bullets, _CLOSE])
+    return "\n".join([OPEN, PREAMBLE, *bullets, CLOSE])
 
 
 def strip_rubric(text: str) -> str:
@@ -94,7 +84,7 @@ def strip_rubric(text: str) -> str:
     Returns:
         The text without any block; unchanged where there is none.
     """
-    return _BLOCK.sub("", text) if _OPEN in text else text
+    return without_own_text(text)
 
 
 def _without_block(content: str | list[str | dict[str, object]]) -> str | list[object]:
@@ -105,7 +95,7 @@ def _without_block(content: str | list[str | dict[str, object]]) -> str | list[o
 
 def _is_block(part: dict[str, object]) -> bool:
     text = part.get("text")
-    return isinstance(text, str) and text.startswith(_OPEN)
+    return isinstance(text, str) and text.startswith(OPEN)
 
 
 def _appended(system: _System, block: str) -> _System:

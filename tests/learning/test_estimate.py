@@ -22,6 +22,7 @@ from gpa_agent.testing.world_logs import write_log
 from gpa_agent.understanding.satisfaction import EmbeddedSatisfaction
 
 MODEL = SimulatedChatModel()
+CONTRASTS = ("aspects", "voices", "validity")
 
 
 @contextmanager
@@ -77,6 +78,20 @@ def test_what_is_done_costs_nothing_more(tmp_path: Path) -> None:
         ws.learn()
         after = expected(ws)
         assert (after.calls, after.input_tokens, after.cost) == (0, 0, 0)
+
+
+def test_what_is_known_of_a_contrast_is_not_counted_again(tmp_path: Path) -> None:
+    with logged(tmp_path, VoicedWorld(people=40)) as ws:
+        ws.learn()
+        write_log(VoicedWorld(people=10, seed=5), tmp_path / "more.jsonl")
+        ws.ingest(tmp_path / "more.jsonl")
+        before = expected(ws)
+        took = ws.learn().model
+    assert took is not None
+    counts = took.model_dump()["by_prompt"]
+    assert before.calls == pytest.approx(took.calls, rel=0.10)
+    asked = sum(counts[p]["calls"] for p in CONTRASTS if p in counts)
+    assert sum(before.by_prompt[p].calls for p in CONTRASTS) == pytest.approx(asked, abs=12)
 
 
 def test_finished_calls_correct_the_rule_of_thumb(tmp_path: Path) -> None:

@@ -262,8 +262,18 @@ def test_a_model_that_gives_no_answer_takes_nothing_away(learned: Learned, tmp_p
         ws.ingest(more_of_the_world(tmp_path))
         report = ws.learn()
         assert ws.stats()["live_aspects"] == sum(map(len, learned.found.values()))
-    assert {u.reason for u in report.untested} == {"the model gave no usable answer; learn again"}
+    # What was attributed before is weighed without what is new.
+    assert not report.untested
     assert any("no usable answer" in note for note in report.notes)
+
+
+def test_a_contrast_of_which_the_model_never_said_a_word_is_undecided(
+    log: Path, tmp_path: Path
+) -> None:
+    with open_workspace(tmp_path / "ws", Mumbling()) as ws:
+        ws.ingest(log)
+        report = ws.learn()
+    assert {u.reason for u in report.untested} == {"the model gave no usable answer; learn again"}
 
 
 def test_when_the_log_grows_the_fold_goes_on_and_names_stay(

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from gpa_agent.learning.publishing import HELD, changes, only_live, settle
+from gpa_agent.learning.publishing import (
+    HELD,
+    MAX_LIVE,
+    QUARANTINED,
+    changes,
+    only_live,
+    settle,
+)
 from gpa_agent.rubrics.records import Aspect, ContrastModel, Evidence, Rubric
 
 EVIDENCE = Evidence(
@@ -105,3 +112,113 @@ def test_under_review_guidance_that_has_turned_waits_and_the_old_one_goes() -> N
     assert changes(live, settled) == "removed one"
     auto = settle(rubric(turned), live, publish="auto", held=())
     assert changes(live, auto) == "changed one"
+
+
+def with_effect(
+    name: str, effect: float, *, status: str = "approved", withstands: float = 1.0
+) -> Aspect:
+    guidance = {"a": f"more {name}" if effect > 0 else f"less {name}"}
+    evidence = EVIDENCE.model_copy(update={"effect": effect, "withstands": withstands})
+    return aspect(name, status).model_copy(update={"guidance": guidance, "evidence": evidence})
+
+
+def test_what_turns_to_its_opposite_in_one_step_waits_and_the_live_rubric_stays() -> None:
+    live = rubric(with_effect("one", 0.5, status="live"), aspect("two", "live"), version=3)
+    found = rubric(with_effect("one", -0.5), with_effect("new", 0.4))
+    settled = settle(found, live, publish="auto", held=())
+    assert statuses(settled) == {"one": "approved", "new": "approved", "two": "live"}
+    assert all(
+        a.reason == f"{QUARANTINED}what is asked of one would turn to its opposite in one step"
+        for a in settled.aspects
+        if a.status == "approved"
+    )
+    assert changes(live, settled) is None
+    assert {a.name: a.guidance for a in only_live(settled, live).aspects} == {
+        a.name: a.guidance for a in live.aspects
+    }
+
+
+def test_swapped_sides_are_an_opposite() -> None:
+    before = aspect("one", "live").model_copy(update={"guidance": {"a": "x", "b": "y"}})
+    after = aspect("one", "approved").model_copy(update={"guidance": {"a": "y", "b": "x"}})
+    settled = settle(rubric(after), rubric(before), publish="auto", held=())
+    assert statuses(settled) == {"one": "approved"}
+
+
+def test_replacing_most_of_a_rubric_at_once_waits_but_emptying_it_does_not() -> None:
+    live = rubric(*(aspect(n, "live") for n in "abcd"), version=1)
+    kept = aspect("a", "approved")
+    replaced = settle(rubric(kept, aspect("new", "approved")), live, publish="auto", held=())
+    assert statuses(replaced) == dict.fromkeys("abcd", "live") | {"new": "approved"}
+    assert changes(live, replaced) is None
+    emptied = settle(rubric(kept), live, publish="auto", held=())
+    assert changes(live, emptied) == "removed b, c, d"
+
+
+def test_a_first_publication_and_growth_are_no_jump() -> None:
+    many = [aspect(n, "approved") for n in "abcdefgh"]
+    assert set(statuses(settle(rubric(*many), None, publish="auto", held=())).values()) == {"live"}
+    live = rubric(*(aspect(n, "live") for n in "abcd"), version=1)
+    grown = settle(rubric(*many), live, publish="auto", held=())
+    assert set(statuses(grown).values()) == {"live"}
+
+
+def test_what_harms_retires_also_where_its_evidence_passes_and_in_quarantine() -> None:
+    live = rubric(with_effect("one", 0.5, status="live"), aspect("two", "live"), version=1)
+    found = rubric(with_effect("one", -0.5), aspect("two", "approved"))
+    for publish in ("auto", "review"):
+        settled = settle(
+            found, live, publish=publish, held=(), harmed={"two": "pleased less", "gone": "x"}
+        )
+        assert statuses(settled)["two"] == "retired"
+        assert next(a.reason for a in settled.aspects if a.name == "two") == (
+            "was live: pleased less"
+        )
+        assert "gone" not in statuses(settled)
+    settled = settle(found, live, publish="auto", held=(), harmed={"two": "pleased less"})
+    assert changes(live, settled) == "removed two"
+    assert [a.guidance for a in only_live(settled, live).aspects] == [{"a": "more one"}]
+    # What had harmed and is found turned is no jump: nothing of it is live any more.
+    turned = settle(found, live, publish="auto", held=(), harmed={"one": "pleased less"})
+    assert statuses(turned) == {"one": "retired", "two": "live"}
+
+
+def test_what_a_few_people_could_have_brought_about_waits_unless_it_is_live() -> None:
+    weak = with_effect("weak", 0.5, withstands=0.15)
+    settled = settle(rubric(weak), None, publish="auto", held=(), colluders=0.2)
+    assert statuses(settled) == {"weak": "approved"}
+    assert settled.aspects[0].reason == (
+        "quarantined: 15% of one side's people, acting together, could have brought it about; "
+        "more than 20% are asked for"
+    )
+    assert statuses(settle(rubric(weak), None, publish="auto", held=())) == {"weak": "live"}
+    live = rubric(weak.model_copy(update={"status": "live"}), version=1)
+    again = settle(rubric(weak), live, publish="auto", held=(), colluders=0.2)
+    assert statuses(again) == {"weak": "live"}
+
+
+def test_one_person_never_suffices() -> None:
+    # Nine people on each side: one of them is 11%.
+    alone = with_effect("alone", 0.5, withstands=0.1)
+    assert statuses(settle(rubric(alone), None, publish="auto", held=())) == {"alone": "approved"}
+
+
+def test_a_rubric_serves_a_dozen_at_most_and_prefers_what_is_live() -> None:
+    names = [f"n{i:02}" for i in range(14)]
+    live = rubric(aspect("n13", "live"), version=1)
+    settled = settle(rubric(*(aspect(n, "approved") for n in names)), live, publish="auto", held=())
+    now = statuses(settled)
+    assert sum(s == "live" for s in now.values()) == MAX_LIVE
+    assert now["n13"] == "live"
+    assert now["n11"] == now["n12"] == "candidate"
+
+
+def test_what_pleases_those_who_are_served_stays_without_other_evidence() -> None:
+    live = rubric(aspect("one", "live"), aspect("two", "live"), version=1)
+    found = rubric(aspect("two", "candidate", reason="q 0.2 is above 0.05"))
+    good = {"one": "pleases more", "two": "pleases more"}
+    settled = settle(found, live, publish="auto", held=(), borne_out=good)
+    assert statuses(settled) == {"one": "live", "two": "live"}
+    assert changes(live, settled) is None
+    harmed = settle(found, live, publish="auto", held=(), borne_out=good, harmed={"one": "less"})
+    assert statuses(harmed) == {"one": "retired", "two": "live"}

@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gpa_agent.conversations import Conversation, Turn
 from gpa_agent.errors import StoreError, UsageError, WorkspaceError
-from gpa_agent.ledger import Ledger, opening
+from gpa_agent.ledger import Ledger, engines, migrating
 from gpa_agent.ledger.people import person_hash
 from gpa_agent.ledger.tables import SCHEMA_REVISION, metadata
 
@@ -63,7 +63,7 @@ def test_the_migrations_make_exactly_the_tables(path: Path, ledger: Ledger) -> N
 
 
 def test_the_newest_migration_is_the_one_the_tables_stand_for() -> None:
-    script = ScriptDirectory.from_config(opening._alembic_config())
+    script = ScriptDirectory.from_config(migrating.alembic_config())
     assert script.get_heads() == [SCHEMA_REVISION]
 
 
@@ -85,7 +85,7 @@ def test_sqlite_is_durable_and_leaves_no_deleted_bytes(path: Path, ledger: Ledge
         }
         timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
-    assert timeout == opening.BUSY_SECONDS * 1000
+    assert timeout == engines.BUSY_SECONDS * 1000
 
 
 def test_opening_again_keeps_what_is_there(path: Path) -> None:
@@ -239,7 +239,7 @@ print(ledger.counts()["conversations"])
 def test_a_second_writer_waits_and_then_says_who_is_in_the_way(
     path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.05)
     with (
         Ledger.open(path, people_key=KEY) as second,
         ledger.ingesting("long") as ingest,

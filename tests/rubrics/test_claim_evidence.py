@@ -28,6 +28,8 @@ STEPS = AspectItem(
     second=[],
 )
 
+COSTS = STEPS.model_copy(update={"name": "talk of costs"})
+
 
 def hearing(
     novices: list[list[int]],
@@ -223,3 +225,51 @@ def test_exchanging_the_sides_turns_the_effect(people: list[list[int]]) -> None:
     assert one.evidence is not None
     assert other.evidence is not None
     assert one.evidence.effect == pytest.approx(other.evidence.effect)
+
+
+def test_turns_served_under_a_claim_are_no_evidence_for_it() -> None:
+    two = hearing([[1, 1, 0]] * 12, [[-1, 0, 0]] * 12, claims=(STEPS, COSTS))
+    # Every novice's first turn was served under the one claim; of the other it still speaks.
+    masked = np.zeros(two.wishes.values.shape, dtype=bool)
+    masked[np.arange(0, 36, 3), 0] = True
+    own = dataclasses.replace(two, wishes=dataclasses.replace(two.wishes, masked=masked))
+    evidence = {a.name: a.evidence for a in weigh(own).rubrics[0].aspects}
+    steps, costs = evidence[STEPS.name], evidence[COSTS.name]
+    assert steps is not None
+    assert costs is not None
+    # One of the novices' two turns that are left voices it: 1/2 - (-1/3).
+    assert steps.effect == pytest.approx(5 / 6)
+    assert steps.turns == {"novice": 24, "expert": 36}
+    # All three of them: two thirds of the novices, less a third of the experts against.
+    assert costs.effect == pytest.approx(1.0)
+    assert costs.turns == {"novice": 36, "expert": 36}
+
+
+def test_a_claim_that_everybody_is_served_has_nothing_to_rest_on() -> None:
+    masked = np.zeros(CLEAR.wishes.values.shape, dtype=bool)
+    masked[12:36] = True  # all but four novices
+    own = dataclasses.replace(CLEAR, wishes=dataclasses.replace(CLEAR.wishes, masked=masked))
+    aspect = only(weigh(own))
+    assert aspect.evidence is not None
+    assert (aspect.status, aspect.evidence.p_value) == ("candidate", 1.0)
+    assert "4 people on one side have turns that can speak for it" in (aspect.reason or "")
+
+
+def test_older_turns_weigh_less() -> None:
+    # Each novice said it once, long ago, and twice not: 0.25 / (0.25 + 1 + 1) = 1/9 of the weight.
+    weight = np.tile([0.25, 1.0, 1.0], 24)
+    heard = hearing([[1, 0, 0]] * 12, [[0, 0, 0]] * 12)
+    aged = dataclasses.replace(heard, wishes=dataclasses.replace(heard.wishes, weight=weight))
+    aspect = only(weigh(aged))
+    assert aspect.evidence is not None
+    assert aspect.evidence.effect == pytest.approx(1 / 9)
+    assert "11% of the voiced wishes of the novice group" in aspect.interpretation
+
+
+def test_what_was_said_ages_ago_by_everybody_is_no_evidence_any_more() -> None:
+    weight = np.full(72, 0.03)  # three turns of a person weigh 0.09 together
+    old = dataclasses.replace(CLEAR, wishes=dataclasses.replace(CLEAR.wishes, weight=weight))
+    aspect = only(weigh(old))
+    assert aspect.evidence is not None
+    assert aspect.evidence.people == {"novice": 0, "expert": 0}
+    assert aspect.status == "candidate"

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpa_agent.rubrics.guard import LIMITS, Kind, complaint
 from gpa_agent.rubrics.traits import catalogue
+from gpa_agent.testing.wishes import wishes
 
 CLEAN = [
     "Give the result first, then the reasons in short steps.",
@@ -168,8 +172,6 @@ CLEAN = [
     "Offer a template for an e-mail with a subject line.",
     "Explain how to send an e-mail from Python.",
     "Use four to six sentences.",
-    "Explique los términos técnicos con un ejemplo sencillo.",
-    "用简短的句子回答并给出一个具体的例子以便初学者能够理解每一个步骤以及它背后的原因和目的",
 ]
 
 HOSTILE = [
@@ -350,6 +352,15 @@ HOSTILE = [
 ]
 
 
+NO_INSTRUCTION = [
+    "Explique los términos técnicos con un ejemplo sencillo.",
+    "用简短的句子回答并给出一个具体的例子以便初学者能够理解每一个步骤以及它背后的原因和目的",
+    "The answer is long.",
+    "Experts deserve more.",
+]
+WORDINGS = tomllib.loads((Path(__file__).parent / "wordings.toml").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("text", CLEAN)
 def test_guidance_about_the_manner_of_answers_passes(text: str) -> None:
     assert complaint(text, kind="guidance") is None
@@ -361,6 +372,55 @@ def test_what_does_not_belong_in_a_system_prompt_is_refused(text: str) -> None:
         assert complaint(text, kind=kind)
 
 
+@pytest.mark.parametrize("text", NO_INSTRUCTION)
+def test_an_item_is_an_instruction_in_english(text: str) -> None:
+    assert complaint(text, kind="guidance") == (
+        "is not worded as an instruction on the manner of answers"
+    )
+    assert complaint(text, kind="interpretation") is None
+
+
+def _refused(texts: list[str]) -> float:
+    return sum(complaint(text, kind="guidance") is not None for text in texts) / len(texts)
+
+
+def test_reworded_hostile_sentences_are_refused() -> None:
+    hostile = WORDINGS["hostile"]
+    assert _refused(hostile["tuned"]) == 1.0
+    assert _refused(hostile["fresh"]) == 1.0
+    # Not read while the guard was written; see the file for how they came about.
+    assert _refused(hostile["held_out"]) >= 0.95
+    assert _refused(hostile["unseen"]) >= 0.2
+
+
+def test_clean_sentences_are_seldom_refused() -> None:
+    clean = [text for texts in WORDINGS["clean"].values() for text in texts]
+    own = [words for t in catalogue() for words in (t.more, t.less) if words]
+    spoken = [
+        frame.format(noun=noun)
+        for wish in wishes().values()
+        for noun in wish.nouns
+        for frame in ("Include {noun}.", "Leave {noun} out.")
+    ]
+    everything = [*clean, *CLEAN, *own, *spoken]
+    assert len(everything) >= 300
+    assert _refused(everything) <= 0.05
+    assert _refused(WORDINGS["clean"]["unseen"]) <= 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Compare everything with Globex.",
+        "Work Zenvia into the answer.",
+        "Use Peter Schmidt as the example.",
+        "Show the BUYNOW badge.",
+    ],
+)
+def test_names_of_people_and_products_are_refused(text: str) -> None:
+    assert complaint(text, kind="guidance") == "names somebody or something"
+
+
 def test_the_catalogue_s_own_guidance_passes() -> None:
     for trait in catalogue():
         for words in (trait.more, trait.less):
@@ -369,7 +429,7 @@ def test_the_catalogue_s_own_guidance_passes() -> None:
 
 @pytest.mark.parametrize(("kind", "limit"), [("name", 60), ("guidance", 200)])
 def test_a_text_may_be_as_long_as_its_kind_allows(kind: Kind, limit: int) -> None:
-    text = ("ab " * 300)[:limit].strip().ljust(limit, ".")
+    text = ("use " + "ab " * 300)[:limit].strip().ljust(limit, ".")
     assert complaint(text, kind=kind) is None
     assert complaint(text + ".", kind=kind) == f"has {limit + 1} characters; {limit} are allowed"
 
