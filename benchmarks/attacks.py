@@ -27,8 +27,6 @@ from rich.table import Table
 from gpa_agent.rubrics.contrast import ContrastConfig
 from gpa_agent.rubrics.gate import GateConfig
 from gpa_agent.rubrics.records import Contrast
-from gpa_agent.rubrics.robustness import withstands
-from gpa_agent.rubrics.scores import person_scores
 from gpa_agent.rubrics.weighing import weigh
 from gpa_agent.testing.attackers import Attack
 from gpa_agent.testing.worlds import GROUPS, PlantedWorld
@@ -104,28 +102,18 @@ def price(world: PlantedWorld, seeds: int) -> list[float]:
     recall = np.zeros((seeds, len(SHARES)))
     for seed in range(seeds):
         planted = world.sample(seed=seed)
-        rows = planted.observations
         found = weigh(
-            rows,
+            planted.observations,
             planted.traits,
             [Contrast(*GROUPS)],
             contrast_config=ContrastConfig(permutations=1999, bootstrap=50),
             gate_config=GateConfig(),
         )
-        first = np.array([g == GROUPS[0] for g in rows.group])
-        scores = person_scores(rows.values, rows.sat, rows.paired, rows.person, first)
-        share = dict(
-            zip(
-                (t.name for t in planted.traits),
-                withstands(scores.adjusted, scores.weight, scores.first),
-                strict=True,
-            )
-        )
-        passed = [a.name for r in found.rubrics for a in r.aspects if a.status == "approved"]
-        true = [n for n in passed if n in planted.divergent]
+        passed = [a for r in found.rubrics for a in r.aspects if a.status == "approved"]
+        true = [a.evidence for a in passed if a.name in planted.divergent and a.evidence]
         for i, least in enumerate(SHARES):
-            kept = [n for n in true if share[n] >= max(least, 1 / world.people)]
-            recall[seed, i] = len(kept) / len(planted.divergent)
+            kept = sum(e.withstands >= max(least, 1 / world.people) for e in true)
+            recall[seed, i] = kept / len(planted.divergent)
     return [float(x) for x in recall.mean(axis=0)]
 
 

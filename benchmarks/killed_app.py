@@ -37,8 +37,8 @@ INTENTS = ("debugging",)
 WORLD = LivingWorld(
     world=ChatWorld(
         tastes={
-            "novice": {"debugging": {"steps": 1.5, "jargon": -1.5}},
-            "expert": {"debugging": {"steps": -1.5, "jargon": 1.5}},
+            "novice": {"debugging": {"warmth": 1.8, "questions_back": -1.8}},
+            "expert": {"debugging": {"warmth": -1.8, "questions_back": 1.8}},
         },
         intents=INTENTS,
         people=20,

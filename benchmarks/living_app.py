@@ -1,6 +1,6 @@
 """Does an app that starts with nothing learn what pleases its users, and notice when that changes?
 
-Run: python -m benchmarks.living_app [--seeds 10] [--out docs/pictures] [--quick] [--json]
+Run: python -m benchmarks.living_app [--seeds 10] [--tangled] [--out docs/pictures] [--json]
 
 An app, a chat model wrapped by the middleware, talks to simulated users of two groups who come
 back over simulated days (`gpa_agent.testing.living_world`). The workspace is empty at first, one
@@ -27,7 +27,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean, median
@@ -54,10 +54,16 @@ from gpa_agent.testing.living_world import LivingWorld, SimulatedClock, Visit
 from gpa_agent.testing.tailoring_model import TailoringChatModel, read_guidance
 
 TASTES: Tastes = {
+    "novice": {"debugging": {"warmth": 1.2, "questions_back": -1.2}},
+    "expert": {"debugging": {"warmth": -1.2, "questions_back": 1.2}},
+}
+"""Groups that differ starkly in two respects of one intent: a thousand turns are not many."""
+TANGLED: Tastes = {
     "novice": {"debugging": {"steps": 1.2, "jargon": -1.2}},
     "expert": {"debugging": {"steps": -1.2, "jargon": 1.2}},
 }
-"""Groups that differ starkly in two respects of one intent: a thousand turns are not many."""
+"""As stark, but each goes along with other traits (steps with imperatives, jargon with a rich
+vocabulary), which stand in for it or hide it."""
 INTENTS = ("debugging",)
 BLUE, GREY, ORANGE = "#2b6cb0", "#a0aec0", "#dd6b20"
 SIMULATED = "simulated users, simulated model"
@@ -384,11 +390,15 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--tangled", action="store_true", help="tastes that others go along with")
     parser.add_argument("--out", type=Path, help="folder of the picture; none is drawn without")
     parser.add_argument("--quick", action="store_true", help="two short lives, to see it run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    plan = Plan(before=200, after=200) if options.quick else Plan()
+    tastes = TANGLED if options.tangled else TASTES
+    plan = Plan(tastes=tastes)
+    if options.quick:
+        plan = replace(plan, before=200, after=200)
     seeds = range(options.first_seed, options.first_seed + (2 if options.quick else options.seeds))
     started, lives = time.perf_counter(), list[Life]()
     console = Console(stderr=True)

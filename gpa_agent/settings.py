@@ -134,8 +134,10 @@ class Settings(BaseSettings):
     half_life_days: Annotated[float, Field(gt=0)] | None = 90.0
     """Days in which evidence loses half its weight, counted back from the newest turn; None: it
     does not age. Turns of a log that gives no times keep their full weight."""
-    max_share: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Largest share of what speaks for an item that one person may hold."""
+    colluders: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of one side's people that acting together must not get anything served without a
+    person's approval; None: 0.2 once turns of the running app are learned from, where users can
+    try, and one person's share of a log, which they cannot reach."""
 
     work_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often the worker looks for turns to learn from."""

@@ -38,6 +38,8 @@ from gpa_agent.settings import Settings
 
 _CHUNK = 500
 _KEPT_BAD_LINES = 100
+COLLUDERS = 0.2
+"""Share of one side's people, in a running app, that acting together must not get an item served."""
 _ATTEMPTS = 3
 """Runs that people may be forgotten in before learning gives up."""
 
@@ -210,6 +212,9 @@ def _publish(
     }
     effects = served_effects(ledger, half_life_days=settings.half_life_days)
     unfound = _unfound(live, weighed, effects.harmed)
+    colluders = settings.colluders
+    if colluders is None:
+        colluders = COLLUDERS if ledger.last_event() else 0.0
     settled: list[Rubric] = []
     for found in (*weighed.rubrics, *unfound):
         key = (found.intent, found.contrast.group, found.contrast.other)
@@ -221,7 +226,7 @@ def _publish(
             held=ledger.held(*key),
             harmed=effects.harmed.get(key, {}),
             borne_out=effects.borne_out.get(key, {}),
-            colluders=settings.max_share,
+            colluders=colluders,
         )
         reason, serving = changes(before, rubric), only_live(rubric, before)
         if reason is None and before is not None and serving != before:

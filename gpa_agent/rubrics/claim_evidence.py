@@ -40,6 +40,7 @@ from gpa_agent.rubrics.records import (
     Evidence,
     Rubric,
 )
+from gpa_agent.rubrics.robustness import withstands
 from gpa_agent.rubrics.scores import NEGLIGIBLE, weight_cap
 from gpa_agent.rubrics.statistics import benjamini_hochberg, hedges_g, percentile_interval
 from gpa_agent.rubrics.weighing import Weighed
@@ -233,6 +234,7 @@ def _figures(
         slopes=figures.sides,
         p=figures.p,
         g=figures.g,
+        withstands=figures.withstands,
         preferences=_voiced_by(wishes),
     )
 
@@ -253,6 +255,7 @@ class _Figures(NamedTuple):
     sides: NDArray[np.float64]
     p: NDArray[np.float64]
     g: NDArray[np.float64]
+    withstands: NDArray[np.float64]
 
     @classmethod
     def of(cls, claims: int) -> _Figures:
@@ -263,6 +266,7 @@ class _Figures(NamedTuple):
             sides=np.zeros((2, claims)),
             p=np.ones(claims),
             g=np.zeros(claims),
+            withstands=np.zeros(claims),
         )
 
     def fill(
@@ -282,6 +286,7 @@ class _Figures(NamedTuple):
         self.sides[:, columns] = [scores[s].sum(axis=0) / weight[s].sum() for s in (first, ~first)]
         self.p[columns] = p_values(dealt)
         self.g[columns] = hedges_g(means[first], means[~first])
+        self.withstands[columns] = withstands(scores, weight, first)
 
 
 def _by_person(
@@ -369,6 +374,7 @@ def _aspect(weighing: _Weighing, k: int, q: float, config: GateConfig) -> Aspect
         interval=(low, high),
         p_value=float(result.p[k]),
         q_value=q,
+        withstands=float(result.withstands[k]),
         hedges_g=float(result.g[k]),
         people=dict(zip(names, map(int, weighing.people[:, k]), strict=True)),
         turns=dict(zip(names, map(int, weighing.turns[:, k]), strict=True)),

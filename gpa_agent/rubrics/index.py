@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import shutil
+import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 _COLLECTION = "live-aspects"
 _FINGERPRINT = "fingerprint"
+
+
+_HEADER = struct.Struct("<i4Q")
+"""Of a vector file (hnswlib, as Chroma persists it): version, offset, room, items, bytes an item."""
 
 
 class RubricIndex:
@@ -136,7 +141,26 @@ class RubricIndex:
         )
         texts = [_text(r, a) for r, a in entries.values()]
         collection.add(ids=list(entries), embeddings=self._encoder.encode(texts))
+        for folder in self._folders():
+            _wipe_unused(folder)
         return collection
+
+
+def _wipe_unused(folder: Path) -> None:
+    """Zero the room that Chroma's vector files keep for items to come.
+
+    It is written as it was found in memory, so it may hold whatever this process has handled:
+    texts of a person who was forgotten, for one. Chroma reads nothing of it.
+    """
+    for header in folder.rglob("header.bin"):
+        data = header.with_name("data_level0.bin")
+        if not data.exists() or header.stat().st_size < _HEADER.size:
+            continue
+        version, _, room, items, size = _HEADER.unpack_from(header.read_bytes())
+        if version == 1 and room * size == data.stat().st_size:
+            with data.open("r+b") as file:
+                file.seek(items * size)
+                file.write(bytes((room - items) * size))
 
 
 def _entries(rubrics: Sequence[Rubric]) -> dict[str, tuple[Rubric, Aspect]]:

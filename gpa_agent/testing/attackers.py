@@ -27,9 +27,7 @@ from gpa_agent.learning.publishing import is_quarantined, settle
 from gpa_agent.rubrics.contrast import ContrastConfig
 from gpa_agent.rubrics.gate import GateConfig
 from gpa_agent.rubrics.observations import Observations, standardise
-from gpa_agent.rubrics.records import Contrast, Rubric
-from gpa_agent.rubrics.robustness import withstands
-from gpa_agent.rubrics.scores import person_scores
+from gpa_agent.rubrics.records import Contrast
 from gpa_agent.rubrics.traits import catalogue, measure_many
 from gpa_agent.rubrics.weighing import weigh
 from gpa_agent.testing.answers import assemble, draw_recipe
@@ -122,10 +120,9 @@ class Attack:
             contrast_config=ContrastConfig(permutations=permutations, bootstrap=50, seed=seed),
             gate_config=GateConfig(),
         )
-        rubrics = [_with_shares(rubric, observations) for rubric in found.rubrics]
         aspects = [
             aspect
-            for rubric in rubrics
+            for rubric in found.rubrics
             for aspect in settle(rubric, None, publish="auto", held=(), colluders=colluders).aspects
         ]
         return Outcome(
@@ -133,25 +130,6 @@ class Attack:
             quarantined=tuple(a.name for a in aspects if is_quarantined(a)),
             refused=tuple(a.name for a in aspects if a.status == "candidate"),
         )
-
-
-def _with_shares(rubric: Rubric, observations: Observations) -> Rubric:
-    """Each finding with the share of colluders it withstands."""
-    first = np.array([g == ATTACKED for g in observations.group], dtype=bool)
-    scores = person_scores(
-        observations.values, observations.sat, observations.paired, observations.person, first
-    )
-    shares = withstands(scores.adjusted, scores.weight, scores.first)
-    of_trait = {t.name: float(s) for t, s in zip(catalogue(), shares, strict=True)}
-    aspects = tuple(
-        a.model_copy(
-            update={"evidence": a.evidence.model_copy(update={"withstands": of_trait[a.name]})}
-        )
-        if a.evidence is not None and a.name in of_trait
-        else a
-        for a in rubric.aspects
-    )
-    return rubric.model_copy(update={"aspects": aspects})
 
 
 @cache

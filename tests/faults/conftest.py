@@ -21,7 +21,7 @@ from tests.faults.support import App, show_prompt, strong
 def strong_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small log from which a rubric is sure to be learned."""
     path = tmp_path_factory.mktemp("strong") / "log.jsonl"
-    world = ChatWorld(tastes=strong(), intents=("debugging",), people=30, conversations=3, seed=4)
+    world = ChatWorld(tastes=strong(), intents=("debugging",), people=40, conversations=3, seed=4)
     path.write_text("".join(json.dumps(record) + "\n" for record in world.log()))
     return path
 

@@ -18,8 +18,8 @@ from gpa_agent.testing.living_world import LivingWorld
 def strong() -> dict[str, dict[str, dict[str, float]]]:
     """Two groups that differ starkly in one intent."""
     return {
-        "novice": {"debugging": {"steps": 1.8, "jargon": -1.8}},
-        "expert": {"debugging": {"steps": -1.8, "jargon": 1.8}},
+        "novice": {"debugging": {"warmth": 1.8, "questions_back": -1.8}},
+        "expert": {"debugging": {"warmth": -1.8, "questions_back": 1.8}},
     }
 
 
