@@ -39,7 +39,7 @@ from gpa_agent.settings import Settings
 _CHUNK = 500
 _KEPT_BAD_LINES = 100
 COLLUDERS = 0.2
-"""Share of one side's people, in a running app, that acting together must not get an item served."""
+"""Share of one side's people in a running app that together must not get an item served."""
 _ATTEMPTS = 3
 """Runs that people may be forgotten in before learning gives up."""
 
@@ -329,6 +329,23 @@ def _notes(seen: Seen, weighed: Weighed, settings: Settings, *, others: Sequence
     return notes
 
 
+def _run_id(ledger: Ledger, rubrics: Sequence[Rubric]) -> str:
+    """A new id, or that of the latest run where it says what this and the one before it say.
+
+    A worker weighs all day and mostly finds what it knew: of a stretch of equal runs the first
+    and the last are kept.
+    """
+    now = frozenset(
+        (r.intent, r.contrast.group, r.contrast.other, a.name, a.status)
+        for r in rubrics
+        for a in r.aspects
+    )
+    before = ledger.last_runs(2)
+    if len(before) == 2 and all(found == now for _, found in before):
+        return before[0][0]
+    return uuid.uuid4().hex
+
+
 def _store_run(
     ledger: Ledger,
     report: LearnReport,
@@ -340,7 +357,7 @@ def _store_run(
     ledger.save_run(
         epoch=epoch,
         run=RunRow(
-            id=uuid.uuid4().hex,
+            id=_run_id(ledger, report.rubrics),
             started=began,
             finished=datetime.now(UTC),
             settings=settings.model_dump(mode="json"),

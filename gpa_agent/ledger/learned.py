@@ -116,6 +116,33 @@ class Learned(Store):
                     ],
                 )
 
+    def last_runs(self, count: int) -> list[tuple[str, frozenset[tuple[str, ...]]]]:
+        """The latest runs: id, and (intent, group, other, name, status) of all they found.
+
+        Args:
+            count: How many at most.
+
+        Returns:
+            The latest first.
+        """
+        a = aspects.c
+        with self._read() as connection:
+            ids = connection.execute(select(runs.c.id).order_by(runs.c.seq.desc()).limit(count))
+            return [
+                (
+                    run,
+                    frozenset(
+                        tuple(row)
+                        for row in connection.execute(
+                            select(a.intent, a.group_name, a.other, a.name, a.status).where(
+                                a.run_id == run
+                            )
+                        )
+                    ),
+                )
+                for run in ids.scalars().all()
+            ]
+
     def aspects_of_latest(self) -> list[AspectRow]:
         """What the latest run found, whatever its status; empty before the first."""
         a = aspects.c

@@ -194,6 +194,8 @@ class Plan:
             "mode": self.mode,
             "rubric_version": self.rubric_version,
             "aspects": list(self.aspects),
+            # What a group's model was tuned for is served without being in the prompt.
+            **({"guided": list(self.guided)} if self.guided != self.aspects else {}),
             "degraded": self.degraded,
             "timings_ms": dict(self.timings_ms),
         }

@@ -185,3 +185,11 @@ def test_a_model_is_asked_within_the_day_s_budget(tmp_path: Path) -> None:
         assert ws.ledger.count_calls() <= 3
         assert ws.ledger.count_events()["waiting"] == 0
         assert ws.ledger.events_since_refined() > 0  # left for tomorrow
+
+
+def test_of_equal_runs_the_first_and_the_last_are_kept(ws: Workspace) -> None:
+    for n in range(4):
+        say(ws, n)
+    first = [ws.learn() and ws.ledger.last_runs(9)[-1][0] for _ in range(5)]
+    assert len(set(first)) == 1
+    assert len(ws.ledger.last_runs(9)) == 2
