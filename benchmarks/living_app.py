@@ -3,8 +3,8 @@
 Run: python -m benchmarks.living_app [--seeds 10] [--tangled] [--out docs/pictures] [--json]
 
 An app, a chat model wrapped by the middleware, talks to simulated users of two groups who come
-back over simulated days (`gpa_agent.testing.living_world`). The workspace is empty at first, one
-user in five is held out, and what waits is worked off every fifty turns. After a thousand turns
+back over simulated days (`gpa_agent.testing.living_world`). The workspace is empty at first, three
+users in ten are held out, and what waits is worked off every fifty turns. After a thousand turns
 the tastes of the two groups are exchanged; two thousand turns more. Everything is simulated,
 users and model: the figures say that the loop closes, and nothing about people.
 
@@ -134,7 +134,7 @@ class Plan:
     """Turns after it."""
     every: int = 50
     """Turns between two times that the waiting events are worked off."""
-    holdout: float = 0.2
+    holdout: float = 0.3
     """Share of people who get the plain answer."""
     visits_a_day: float = 10.0
     """Conversations per simulated day, of two to four answers: 3,000 turns are a hundred days."""

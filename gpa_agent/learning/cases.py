@@ -158,7 +158,8 @@ def _turn(row: HeardRow, preference: str, person: str) -> Turn:
 def _aged(parts: Iterable[list[Turn]], newest: datetime | None, half_life: float | None) -> None:
     """Weigh turns by their age, counted back from the newest turn there is."""
     for turns in parts:
-        weights = age_weights([*(t.at for t in turns), newest], half_life_days=half_life)
+        times = [*(t.at for t in turns), newest]
+        weights = age_weights(times, half_life_days=half_life, now=newest)
         turns[:] = [t._replace(weight=float(w)) for t, w in zip(turns, weights, strict=False)]
 
 

@@ -42,15 +42,34 @@ logger = logging.getLogger(__name__)
 _NOBODY: Mapping[LabelKind, str] = {}
 _PER_LABEL = 150
 """Records of each label a classifier is trained on: more costs encoding time and adds little."""
+_RETRAIN_AT = 1.2
+"""A classifier is trained anew when there are so many times the records it was trained on: a worker
+that weighs all day would else spend most of its time on it."""
 _CHARACTERS = 2000
 """Of each text, this much is read: what is asked stands at its beginning."""
 
 
 class _Sample(NamedTuple):
-    """Records to train on, and a fingerprint that changes when they do."""
+    """Records to train on, and what tells whether training again is worth it.
+
+    Attributes:
+        records: The sample.
+        fingerprint: Changes when the sample does.
+        basis: Changes when the encoder, a setting or the set of labels does.
+        seen: Records the sample was drawn from.
+    """
 
     records: list[LabelledText]
     fingerprint: str
+    basis: str
+    seen: int
+
+    def is_like(self, before: Mapping[str, Any] | None) -> bool:
+        """Whether a classifier trained on an earlier sample would hardly differ from a new one."""
+        if before is None or before.get("basis") != self.basis:
+            return False
+        grown = self.seen >= _RETRAIN_AT * int(before.get("seen", 0))
+        return before["trained_on"] == self.fingerprint or not grown
 
 
 class Labelling:
@@ -193,7 +212,7 @@ class Labelling:
     ) -> bool | None:
         """Train a classifier on what records (and a model) name; None where nothing has changed."""
         sample = _sample(ledger, kind, taught, self._settings, encoder=self._encoder().name)
-        if self._last(kind) == sample.fingerprint:
+        if sample.is_like(self._last(kind)):
             return None
         if len({r.label for r in sample.records}) < 2:
             self._drop(kind)
@@ -208,7 +227,7 @@ class Labelling:
             self._drop(kind)
         if trained is not None:
             save_classifier(trained, self._folder / kind)
-        self._remember(kind, sample.fingerprint, report)
+        self._remember(kind, sample, report)
         self._loaded.pop(kind, None)
         progress(f"train {kind}", len(sample.records), len(sample.records))
         return trained is not None
@@ -287,17 +306,24 @@ class Labelling:
         remove_classifier(self._folder / kind)
         self._loaded.pop(kind, None)
 
-    def _last(self, kind: LabelKind) -> str | None:
+    def _last(self, kind: LabelKind) -> dict[str, Any] | None:
         path = self._folder / f"{kind}.json"
         if not path.exists():
             return None
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["trained_on"])
-        except (ValueError, KeyError) as exc:
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return kept | {"trained_on": str(kept["trained_on"]), "seen": int(kept.get("seen", 0))}
+        except (ValueError, KeyError, TypeError) as exc:
             raise WorkspaceError(f"{path} is damaged; delete it and run `gpa learn` again") from exc
 
-    def _remember(self, kind: LabelKind, fingerprint: str, report: Mapping[str, Any]) -> None:
-        content = json.dumps({"trained_on": fingerprint, "report": dict(report)}, indent=2)
+    def _remember(self, kind: LabelKind, sample: _Sample, report: Mapping[str, Any]) -> None:
+        kept = {
+            "trained_on": sample.fingerprint,
+            "basis": sample.basis,
+            "seen": sample.seen,
+            "report": dict(report),
+        }
+        content = json.dumps(kept, indent=2)
         write_whole(self._folder / f"{kind}.json", content.encode())
 
 
@@ -307,25 +333,30 @@ def _sample(
     """A bounded, deterministic sample of the records that name a label."""
     wanted = set(settings.groups) if kind == "group" else set[str]()
     best: dict[str, list[tuple[str, LabelledText]]] = {}
+    seen = 0
     for record in ledger.labelled_texts(kind, *([taught] if taught else [])):
         if not record.texts or (wanted and record.label not in wanted):
             continue
+        seen += 1
         rows = best.setdefault(record.label, [])
         # The smallest hashes are a random sample that does not depend on the order of the log.
         rows.append((_digest(record.texts), record))
         if len(rows) > 4 * _PER_LABEL:
             best[record.label] = sorted(rows, key=_by_digest)[:_PER_LABEL]
     kept = {name: sorted(rows, key=_by_digest)[:_PER_LABEL] for name, rows in sorted(best.items())}
-    fingerprint = _digest(
+    basis = _digest(
         [
             encoder,
             settings.min_confidence,
             settings.min_group_confidence,
             {n: i.model_dump() for n, i in settings.intents.items()},
-            {name: [d for d, _ in rows] for name, rows in kept.items()},
+            taught,
+            sorted(kept),
         ]
     )
-    return _Sample([record for rows in kept.values() for _, record in rows], fingerprint)
+    fingerprint = _digest([basis, {name: [d for d, _ in rows] for name, rows in kept.items()}])
+    records = [record for rows in kept.values() for _, record in rows]
+    return _Sample(records, fingerprint, basis, seen)
 
 
 def _by_digest(row: tuple[str, LabelledText]) -> str:

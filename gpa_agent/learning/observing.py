@@ -97,7 +97,7 @@ def observe(
             chosen_input(r.subject_id) if r.kind == "pair" else preference_id(r.subject_id, r.idx)
             for r in rows
         ),
-        weight=age_weights(times, half_life_days=half_life_days),
+        weight=age_weights(times, half_life_days=half_life_days, now=ledger.now()),
         stratum=_strata(blocks),
         masked=_masks(blocks),
     )

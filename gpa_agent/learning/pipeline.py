@@ -11,6 +11,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,9 +19,10 @@ from typing import BinaryIO, NamedTuple
 from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
+from gpa_agent.learning.embedded import gate_config
 from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler
 from gpa_agent.learning.harm import Place, served_effects
-from gpa_agent.learning.publishing import changes, only_live, settle
+from gpa_agent.learning.publishing import KEEP_Q, changes, only_live, settle
 from gpa_agent.learning.report import (
     BadLineModel,
     IngestReport,
@@ -227,6 +229,7 @@ def _publish(
             harmed=effects.harmed.get(key, {}),
             borne_out=effects.borne_out.get(key, {}),
             colluders=colluders,
+            keep=replace(gate_config(settings), max_q=min(KEEP_Q * settings.max_q, 1.0)),
         )
         reason, serving = changes(before, rubric), only_live(rubric, before)
         if reason is None and before is not None and serving != before:

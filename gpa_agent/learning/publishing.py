@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
+from gpa_agent.rubrics.gate import Q_ABOVE, GateConfig, refusal
 from gpa_agent.rubrics.records import Aspect, Rubric
 
 HELD = "a person took it out (rejected or rolled back); approve it to serve it again"
@@ -25,6 +26,9 @@ QUARANTINED = "quarantined: "
 MAX_LIVE = 12
 """Items a rubric serves at most: more than a dozen wishes is a style guide that models skim."""
 _FULL = f"the rubric serves {MAX_LIVE} items already, those with the clearest evidence"
+KEEP_Q = 2.0
+"""How many times the q-value that serves an item may it have to stay served. An item that hovers
+about the mark would else come and go with every run, and each time begin again with nothing."""
 _SMALL = 4
 """Live items below which replacing most of a rubric is no jump: of three, two are soon most."""
 
@@ -40,6 +44,7 @@ def settle(
     harmed: Mapping[str, str] = _NOBODY,
     borne_out: Mapping[str, str] = _NOBODY,
     colluders: float = 0.0,
+    keep: GateConfig | None = None,
 ) -> Rubric:
     """Decide the status of everything a run found and of what was live before.
 
@@ -56,6 +61,8 @@ def settle(
             stay where this run has too little evidence left to find them.
         colluders: The share of one side's people, in [0, 1], that a finding must not rest on; one
             person's share is the least.
+        keep: The gate that an item has to pass to stay served, where it is wider than the one
+            that serves it; only the q-value is told apart.
 
     Returns:
         The rubric with final statuses and the live version's number, each name once; aspects that
@@ -63,7 +70,8 @@ def settle(
         says `only_live`.
     """
     served = _served(live)
-    aspects = [_taken_out(a, served, held, harmed) for a in found.aspects]
+    found_now = [_steadied(a, served.get(a.name), keep) for a in found.aspects]
+    aspects = [_taken_out(a, served, held, harmed) for a in found_now]
     if publish == "auto":
         aspects = [_suspected(a, served.get(a.name), colluders) for a in aspects]
         jump = _jump(aspects, {n: a for n, a in served.items() if n not in harmed})
@@ -89,6 +97,26 @@ def _with(aspect: Aspect, status: str, reason: str | None) -> Aspect:
 
 def _kept(aspect: Aspect) -> Aspect:
     return _with(aspect, "live", None)
+
+
+def _steadied(aspect: Aspect, before: Aspect | None, keep: GateConfig | None) -> Aspect:
+    """Let what is served pass where only its q-value has gone a little over the mark."""
+    hovers = (
+        keep is not None
+        and before is not None
+        and before.guidance == aspect.guidance
+        and aspect.status == "candidate"
+        and aspect.evidence is not None
+        and (aspect.reason or "").startswith(Q_ABOVE)
+        and not refusal(
+            aspect.evidence,
+            rating=aspect.rating,
+            guidance=aspect.guidance,
+            protected=False,
+            config=keep,
+        )
+    )
+    return _with(aspect, "approved", None) if hovers else aspect
 
 
 def _served_already(aspect: Aspect, before: Aspect | None) -> bool:

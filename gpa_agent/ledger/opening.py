@@ -107,6 +107,10 @@ class Store:
         """Where the database is; with its password, so never to be shown."""
         return self._engine.url
 
+    def now(self) -> datetime:
+        """The present, by the clock the ledger was opened with."""
+        return self._clock()
+
     def person(self, raw: str) -> str:
         """The keyed hash of a raw user id: 32 hexadecimal digits."""
         return person_hash(raw, key=self._people_key)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from gpa_agent.rubrics.records import Evidence
 
+Q_ABOVE = "q "
+"""How the reason begins where the q-value is what an aspect fails by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateConfig:
@@ -43,7 +46,7 @@ def refusal(
     tests = (
         (
             evidence.q_value > config.max_q,
-            f"q {evidence.q_value:.3g} is above {config.max_q:g}: may well be chance",
+            f"{Q_ABOVE}{evidence.q_value:.3g} is above {config.max_q:g}: may well be chance",
         ),
         (
             rating <= config.rating_threshold,

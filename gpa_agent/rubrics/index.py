@@ -31,7 +31,7 @@ _FINGERPRINT = "fingerprint"
 
 
 _HEADER = struct.Struct("<i4Q")
-"""Of a vector file (hnswlib, as Chroma persists it): version, offset, room, items, bytes an item."""
+"""Of a vector file (hnswlib in Chroma): version, offset, room, items, bytes an item."""
 
 
 class RubricIndex:

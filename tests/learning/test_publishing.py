@@ -8,6 +8,7 @@ from gpa_agent.learning.publishing import (
     only_live,
     settle,
 )
+from gpa_agent.rubrics.gate import GateConfig
 from gpa_agent.rubrics.records import Aspect, ContrastModel, Evidence, Rubric
 
 EVIDENCE = Evidence(
@@ -222,3 +223,28 @@ def test_what_pleases_those_who_are_served_stays_without_other_evidence() -> Non
     assert changes(live, settled) is None
     harmed = settle(found, live, publish="auto", held=(), borne_out=good, harmed={"one": "less"})
     assert statuses(harmed) == {"one": "retired", "two": "live"}
+
+
+def test_what_is_served_stays_a_little_over_the_mark_and_nothing_enters_there() -> None:
+    def found(name: str, q: float, **changed: object) -> Aspect:
+        evidence = EVIDENCE.model_copy(update={"q_value": q})
+        body = {"evidence": evidence, "reason": f"q {q} is above 0.05: may well be chance"}
+        return aspect(name, "candidate").model_copy(update=body | changed)
+
+    live = rubric(*(aspect(n, "live") for n in ("hovers", "fades", "differs", "small")), version=1)
+    now = rubric(
+        found("hovers", 0.08),
+        found("fades", 0.12),
+        found("differs", 0.08, guidance={"a": "something else"}),
+        found("small", 0.08, rating=1),
+        found("new", 0.08),
+    )
+    settled = settle(now, live, publish="auto", held=(), keep=GateConfig(max_q=0.1))
+    assert statuses(settled) == {
+        "hovers": "live",
+        "fades": "retired",
+        "differs": "retired",
+        "small": "retired",
+        "new": "candidate",
+    }
+    assert settle(now, live, publish="auto", held=()).aspects[0].status == "retired"
