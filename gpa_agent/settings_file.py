@@ -96,7 +96,8 @@ def _make(folder: Path, *, create: bool) -> None:
         raise WorkspaceError(f"{folder} is a file, not a workspace; name a folder")
     if not folder.exists() and not create:
         raise UsageError(f"there is no workspace at {folder}; make one with: gpa init {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
+    # What users wrote is inside: nobody else on the machine need read it.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def store_settings(folder: Path, given: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ before; :mod:`.engines` says how that is done on each database.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -71,6 +72,8 @@ class Store:
         url = database_url(where)
         name = shown(url)
         fresh = url.get_backend_name() == "sqlite" and _missing(Path(name))
+        if fresh:
+            _make_private(Path(name))
         engine = make_engine(url)
         try:
             with store_errors(name):
@@ -133,6 +136,12 @@ def _missing(path: Path) -> bool:
         return not path.exists()
     except OSError:  # nobody may look into its folder: opening it tells so
         return False
+
+
+def _make_private(path: Path) -> None:
+    """Make the file readable for its owner alone; SQLite's further files follow it."""
+    with suppress(OSError):  # where it cannot be made SQLite says why
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _remove(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -79,6 +80,9 @@ def test_no_token_is_served_sent_or_logged(
         for group in ("novice", "expert", f"group {_canary(CANARIES - 1)}"):
             keys = {"group": group, "intent": "debugging", "user_id": f"u {_canary(0)}"}
             chat.invoke("Why does it fail?", thread(f"t-{group}", **keys))
+    with sqlite3.connect(tmp_path / "ws" / "ledger.sqlite") as ledger:
+        obeyed = ledger.execute("SELECT count(*) FROM model_calls WHERE answer LIKE '%ZQ-%'")
+        assert (obeyed.fetchone()[0] > 20) == (engine == "gullible")  # they did reach the model
     assert not [a for a in live if _TOKEN.search(a.model_dump_json())]
     assert not [p for p in upstream.prompts if _TOKEN.search(json.dumps([m.text for m in p]))]
     assert not [r for r in caplog.records if _TOKEN.search(r.getMessage())]
