@@ -25,6 +25,7 @@ FORMAT = 1
 """Version of the workspace's layout; a larger one was written by a newer gpa-agent."""
 _SETTINGS = "settings.json"
 _KEY = "people.key"
+_ELSEWHERE = "ledger.elsewhere"
 
 
 def load_settings(folder: Path, given: Mapping[str, Any], *, create: bool) -> Settings:
@@ -149,3 +150,40 @@ def people_key(folder: Path) -> bytes:
     if len(key) < 32:
         raise WorkspaceError(f"{path} is damaged: a key of 64 hexadecimal digits was expected")
     return key
+
+
+def ledger_of(folder: Path, given: str | None) -> str | Path:
+    """Where a workspace's ledger is: the URL given, else the folder's own file.
+
+    Args:
+        folder: The workspace.
+        given: URL of a database; None or empty where the ledger is in the folder.
+
+    Raises:
+        UsageError: The folder's ledger was elsewhere before: an empty one of its own would
+            serve nobody, and turns would go to the wrong place.
+    """
+    own, elsewhere = folder / "ledger.sqlite", folder / _ELSEWHERE
+    if given:
+        return given
+    if elsewhere.exists() and not own.exists():
+        raise UsageError(
+            f"the ledger of {folder} is in {elsewhere.read_text(encoding='utf-8').strip()}: set "
+            f"GPA_LEDGER to its URL in this process too (or delete {elsewhere} to begin anew here)"
+        )
+    return own
+
+
+def remember_ledger(folder: Path, name: str) -> None:
+    """Note where the ledger is, if that is elsewhere, so that no process makes another by mistake.
+
+    Args:
+        folder: The workspace.
+        name: The ledger as it may be shown, without a password.
+
+    Raises:
+        StoreError: The note cannot be written.
+    """
+    path = folder / _ELSEWHERE
+    if "://" in name and not path.exists():
+        write_whole(path, f"{name}\n".encode())

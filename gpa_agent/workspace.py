@@ -27,10 +27,16 @@ from gpa_agent.learning.local import LocalReaders
 from gpa_agent.learning.report import IngestReport, LearnReport, StageReport
 from gpa_agent.learning.watching import Watched
 from gpa_agent.ledger import Ledger
-from gpa_agent.ledger.rows import StoredRubric
+from gpa_agent.ledger.rows import LabelKind, StoredRubric
 from gpa_agent.rubrics.records import Aspect, Contrast, Rubric
 from gpa_agent.settings import EMBEDDED, Settings
-from gpa_agent.settings_file import load_settings, people_key, store_settings
+from gpa_agent.settings_file import (
+    ledger_of,
+    load_settings,
+    people_key,
+    remember_ledger,
+    store_settings,
+)
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -80,7 +86,7 @@ class Workspace:
         self.settings = settings
         self.ledger = ledger
         self._readers = LocalReaders(path / "models", settings, encoder)
-        self._watched = Watched(ledger, forgotten=self._readers.drop)
+        self._watched = Watched(ledger, follow=self._readers.follow)
         self._chat_model: BaseChatModel | None = None
         self._given: Mapping[str, Any] = {}
         self._keeping = False
@@ -151,10 +157,11 @@ class Workspace:
 
             given["model"] = model if model == EMBEDDED else model_name(model)
         merged = load_settings(folder, given, create=create)
-        where = ledger or os.environ.get("GPA_LEDGER") or folder / "ledger.sqlite"
+        where = ledger_of(folder, ledger or os.environ.get("GPA_LEDGER"))
         opened = Ledger.open(where, people_key=people_key(folder))
         try:
             opened.check_people_key()
+            remember_ledger(folder, opened.name)
         except BaseException:
             opened.close()
             raise
@@ -320,8 +327,7 @@ class Workspace:
         self._keep_settings()
         stages = {"ingest": self._ingested, **learned.report.stages}
         self._ingested = StageReport()
-        self._readers.renew()  # what was trained meanwhile serves from now on
-        self.refresh()
+        self.refresh()  # what was trained meanwhile serves from now on
         return learned.report.model_copy(
             update={"stages": stages, "encoder": f"{encoder.name} ({encoder.origin})"}
         )
@@ -427,12 +433,11 @@ class Workspace:
         return receipt.model_dump(mode="json")
 
     def let_go(self) -> None:
-        """Close the index and drop what was trained from memory: their files are about to go."""
+        """Close the index: its files are about to go."""
         with self._opening:
             if self._index is not None:
                 self._index.close()
                 self._index = None
-        self._readers.drop()
 
     def weigh_again(self) -> None:
         """Weigh without forgotten people, and drop what only they (and few others) stood for.
@@ -445,8 +450,7 @@ class Workspace:
         from gpa_agent.learning.kept_claims import Recalled  # noqa: PLC0415 -- as above
 
         finder = recalling_engine(self.settings, self.ledger, self._readers)
-        # Under review: forgetting may take something out, and never puts anything in.
-        self._learn("review", finder, _silent, republish=_FORGOTTEN)
+        self._learn(None, finder, _silent, republish=_FORGOTTEN)
         if isinstance(finder, Recalled):
             for place, names in finder.dropped.items():
                 self.ledger.forget_aspects(*place, names=names)
@@ -541,11 +545,14 @@ class Workspace:
     # -- serving -------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """What is live, in memory; loaded at the first call and kept fresh by a thread."""
+        """What is live, in memory; loaded at the first call and kept fresh by a thread.
+
+        The same thread takes up classifiers that were trained, or taken away, elsewhere.
+        """
         return self._watched.snapshot()
 
     def refresh(self) -> None:
-        """Read what is live from the ledger now."""
+        """Read what is live from the ledger, and what is trained, now."""
         self._watched.refresh()
 
     def person(self, user_id: str) -> str:
@@ -575,6 +582,10 @@ class Workspace:
     def group_classifier(self) -> GroupClassifier | None:
         """Who tells groups on the hot path; None where none was worth training."""
         return self.labelling().group_classifier()
+
+    def is_loaded(self, kind: LabelKind) -> bool:
+        """Whether the classifier of intents or groups is in memory: it can be had at once."""
+        return self._readers.is_loaded(kind)
 
     def warm(self) -> None:
         """Load snapshot, encoder and classifiers now, so that the first turn need not."""

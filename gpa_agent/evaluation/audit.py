@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,7 +19,7 @@ from gpa_agent.evaluation.course import Course, Point
 from gpa_agent.evaluation.items import Items, items_of
 from gpa_agent.learning import editing
 from gpa_agent.learning.lift import Enough, Lift, Tally
-from gpa_agent.learning.publishing import QUARANTINED
+from gpa_agent.learning.publishing import is_quarantined
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.served import OutcomeRow
 from gpa_agent.rubrics.records import ContrastModel, Rubric
@@ -130,6 +130,8 @@ class Queue(_Frozen):
     done: int
     shed: int
     """Events not waited for because too many waited; ``gpa learn`` reads their turns."""
+    failed: int
+    """Events of conversations on which a stage fails; the next worker tries them again."""
 
 
 class Waiting(_Frozen):
@@ -218,11 +220,11 @@ def audit(
         course=seen.course.points(enough),
         off_intent=seen.off_intent(),
         items=items_of(rubrics, workspace.encoder),
-        refusals=_refusals(ledger),
+        refusals=_refusals(rubrics),
         degraded=seen.degraded(),
         learned=_learned(ledger, rubrics, since),
         queue=queue,
-        quarantined=_quarantined(ledger),
+        quarantined=_quarantined(rubrics),
         notes=tuple(_notes(seen, overall, queue, since)),
     )
 
@@ -302,27 +304,29 @@ def _kind(reason: str) -> str:
     return _FIGURES.sub("…", reason)
 
 
-def _refusals(ledger: Ledger) -> tuple[Refused, ...]:
+def _refusals(rubrics: Sequence[Rubric]) -> tuple[Refused, ...]:
     kinds = Counter(
-        (_kind(str(row.body["reason"])), row.status)
-        for row in ledger.aspects_of_latest()
-        if row.status != "live" and row.body.get("reason")
+        (_kind(aspect.reason), aspect.status)
+        for rubric in rubrics
+        for aspect in rubric.aspects
+        if aspect.status != "live" and aspect.reason
     )
     return tuple(
         Refused(kind=kind, status=status, count=n) for (kind, status), n in kinds.most_common()
     )
 
 
-def _quarantined(ledger: Ledger) -> tuple[Waiting, ...]:
+def _quarantined(rubrics: Sequence[Rubric]) -> tuple[Waiting, ...]:
     return tuple(
         Waiting(
-            intent=row.intent,
-            contrast=ContrastModel(group=row.group, other=row.other),
-            aspect=row.name,
-            reason=str(row.body["reason"]),
+            intent=rubric.intent,
+            contrast=rubric.contrast,
+            aspect=aspect.name,
+            reason=aspect.reason or "",
         )
-        for row in ledger.aspects_of_latest()
-        if row.status == "approved" and str(row.body.get("reason")).startswith(QUARANTINED)
+        for rubric in rubrics
+        for aspect in rubric.aspects
+        if is_quarantined(aspect)
     )
 
 
@@ -354,6 +358,7 @@ def _queue(ledger: Ledger) -> Queue:
         oldest=ledger.oldest_waiting(),
         done=counts["done"],
         shed=counts["shed"],
+        failed=counts["failed"],
     )
 
 
@@ -373,6 +378,11 @@ def _notes(seen: _Seen, overall: Lift, queue: Queue, since: datetime | None) -> 
         notes.append(
             f"The worker cannot keep up: {queue.shed} events were not waited for; `gpa learn` "
             "reads their turns."
+        )
+    if queue.failed:
+        notes.append(
+            f"{queue.failed} events are of conversations that learning fails on: the log says with "
+            "what error, and a worker that is started anew tries them again."
         )
     if since is not None:
         notes.append(

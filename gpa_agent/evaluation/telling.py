@@ -259,6 +259,8 @@ def _waiting(queue: Queue, now: datetime) -> Iterable[str]:
     else:
         yield "Nothing waits to be learned from."
     yield f"{queue.done} events are done; {queue.shed} were not waited for, as too many waited."
+    if queue.failed:
+        yield f"{queue.failed} failed: a worker that is started anew tries them again."
 
 
 def _age(span: timedelta) -> str:

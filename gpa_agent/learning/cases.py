@@ -139,7 +139,7 @@ def hear(
     for part in (heard.finding, heard.testing):
         for turns in part.values():
             turns.sort(key=lambda t: _hash(t.input_id))
-        _aged(part.values(), newest, half_life_days)
+        _aged(part.values(), newest, half_life_days, now=ledger.now())
     return heard
 
 
@@ -155,11 +155,13 @@ def _turn(row: HeardRow, preference: str, person: str) -> Turn:
     return Turn(input_id, row.group, voiced, row.at, block_of(row.served))
 
 
-def _aged(parts: Iterable[list[Turn]], newest: datetime | None, half_life: float | None) -> None:
-    """Weigh turns by their age, counted back from the newest turn there is."""
+def _aged(
+    parts: Iterable[list[Turn]], newest: datetime | None, half_life: float | None, *, now: datetime
+) -> None:
+    """Weigh turns by their age, counted back from the newest turn there is, or from now."""
     for turns in parts:
         times = [*(t.at for t in turns), newest]
-        weights = age_weights(times, half_life_days=half_life, now=newest)
+        weights = age_weights(times, half_life_days=half_life, now=now)
         turns[:] = [t._replace(weight=float(w)) for t, w in zip(turns, weights, strict=False)]
 
 

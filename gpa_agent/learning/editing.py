@@ -32,11 +32,11 @@ def all_rubrics(ledger: Ledger) -> list[Rubric]:
     merged: list[Rubric] = []
     for key in sorted(live.keys() | found.keys() | set(ledger.tested_contrasts())):
         serving = live[key].aspects if key in live else ()
-        held, names = ledger.held(*key), {a.name for a in serving}
+        held, asked = ledger.held(*key), {a.name: a.guidance for a in serving}
         rest = [
             _not_served(a, held)
             for a in found.get(key, [])
-            if a.name not in names or is_quarantined(a)
+            if a.name not in asked or (is_quarantined(a) and a.guidance != asked[a.name])
         ]
         intent, group, other = key
         merged.append(
@@ -116,6 +116,8 @@ def reject(ledger: Ledger, *, intent: str, name: str, group: str | None) -> list
 def rollback(ledger: Ledger, *, intent: str, version: int, group: str | None) -> Rubric:
     """Serve an earlier version again; what it lacks stays out until approved.
 
+    What it has stays, whatever a run finds, until a person takes it out or it does harm.
+
     Raises:
         UsageError: There is no such version, or the intent has several contrasts and
             ``group`` does not say which.
@@ -124,20 +126,15 @@ def rollback(ledger: Ledger, *, intent: str, version: int, group: str | None) ->
     if len(rubrics) > 1:
         names = ", ".join(repr(r.contrast.group) for r in rubrics)
         raise UsageError(f"intent {intent!r} has several contrasts; name the group: {names}")
-    key = _key(rubrics[0])
-    before = {a.name for a in rubrics[0].aspects if a.status == "live"}
+    intent, group, other = _key(rubrics[0])
     stored = ledger.restore(
-        intent=key[0],
-        group=key[1],
-        other=key[2],
+        intent=intent,
+        group=group,
+        other=other,
         version=version,
         reason=f"rolled back to version {version}",
     )
-    restored = Rubric.model_validate(stored.body)
-    now = {a.name for a in restored.aspects}
-    ledger.hold(*key, names=sorted(before - now))
-    ledger.release(*key, names=sorted(now))
-    return restored
+    return Rubric.model_validate(stored.body)
 
 
 def history(ledger: Ledger, *, intent: str, group: str | None) -> list[StoredRubric]:

@@ -238,19 +238,29 @@ def _without_index(index: Path) -> Iterator[FileChange]:
 
 
 def _marked_stale(ledger: Ledger, groups: Path) -> Iterator[str]:
-    """Mark group models whose manifest names people that are not here any more."""
+    """Mark group models whose manifest names people that are not here any more, or is damaged."""
     for path in sorted(groups.glob(f"*/{_MANIFEST}")):
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        people: list[str] = manifest.get("people", [])
+        manifest = _manifest(path)
+        people: list[str] = manifest.get("people", []) if manifest is not None else []
         known = ledger.known_people(people)
-        if len(known) == len(people):
+        if manifest is not None and len(known) == len(people):
             continue
         note = json.dumps({"reason": _FORGOTTEN, "at": utc_now().isoformat()}, indent=2)
         write_whole(path.with_name(_STALE), note.encode())
         # The hash goes last: with it what tells that the model is stale.
-        left = json.dumps({**manifest, "people": sorted(known)}, indent=2)
+        left = json.dumps({**(manifest or {}), "people": sorted(known)}, indent=2)
         write_whole(path, left.encode())
         yield path.parent.name
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """What a manifest says; None where it is damaged and may have named anybody."""
+    try:
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(isinstance(person, str) for person in said.get("people", []))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return said if whole else None
 
 
 _Live = dict[tuple[str, str, str], tuple[int, frozenset[str]]]

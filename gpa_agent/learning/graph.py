@@ -2,10 +2,11 @@
 
 ``detect_satisfaction -> explain_preference -> contrast_groups -> weigh_evidence -> gate ->
 publish``; where it is too early to weigh everything again, it ends after the second. It is the
-worker's own work, under the worker's own locks: what waits in a conversation is handled in
-``detect_satisfaction``, and everything is weighed and published in ``contrast_groups``, each in
-one piece, since a run may be cancelled between two nodes (the next turn does so) and must leave
-neither a lock nor half a result behind. The nodes after each show what it found at their stage.
+worker's own work, under the worker's own locks: in ``detect_satisfaction`` what forgetting left
+to undo is undone, and what waits in a conversation is handled; in ``contrast_groups`` everything
+is weighed and published. Each is done in one piece, since a run may be cancelled between two
+nodes (the next turn does so) and must leave neither a lock nor half a result behind. The nodes
+after each show what it found at their stage.
 
 The input names a conversation and no turns: what is to be done follows from what the ledger
 lacks, so a run that was replaced before it began has taken nothing with it. The state holds
@@ -110,6 +111,7 @@ def build_learn_graph(
 def _handle(worker: Worker) -> Step:
     def handle(state: LearnState) -> Update:
         handled, busy = Handled(), None
+        worker.settle()
         try:
             while (more := _handled(worker, state.get("conversation"))).events:
                 handled += more

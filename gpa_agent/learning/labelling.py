@@ -22,6 +22,7 @@ from gpa_agent.embedding import TextEncoder
 from gpa_agent.errors import WorkspaceError
 from gpa_agent.files import write_whole
 from gpa_agent.learning.distilling import DistilReport, distil_groups, distil_intents
+from gpa_agent.learning.own_lock import OwnLock
 from gpa_agent.learning.report import StageReport
 from gpa_agent.learning.stages import Labeller, Progress, label
 from gpa_agent.ledger import Ledger
@@ -31,7 +32,7 @@ from gpa_agent.understanding.distilled import DistilledClassifier
 from gpa_agent.understanding.groups import train_group_classifier
 from gpa_agent.understanding.intents import build_intent_classifier, train_intent_classifier
 from gpa_agent.understanding.storage import (
-    has_classifier,
+    kept_mark,
     load_classifier,
     remove_classifier,
     save_classifier,
@@ -72,8 +73,23 @@ class _Sample(NamedTuple):
         return before["trained_on"] == self.fingerprint or not grown
 
 
+class _Loaded(NamedTuple):
+    """A classifier in memory.
+
+    Attributes:
+        mark: Of what was kept when it was loaded.
+        classifier: None where there is nothing to label with.
+    """
+
+    mark: str | None
+    classifier: DistilledClassifier | None
+
+
 class Labelling:
     """The labelling stage of one workspace, and its classifiers.
+
+    A classifier is loaded when first asked for. From then on it is replaced and never dropped, so
+    that a turn finds one in memory whatever is trained or forgotten meanwhile.
 
     Args:
         folder: Where trained classifiers are kept.
@@ -87,7 +103,8 @@ class Labelling:
         self._folder = folder
         self._settings = settings
         self._encoder = encoder
-        self._loaded: dict[LabelKind, DistilledClassifier | None] = {}
+        self._loading = OwnLock()
+        self._loaded: dict[LabelKind, _Loaded] = {}
         self.distilled: list[DistilReport] = []
         """What the last run trained on a model's labels."""
 
@@ -98,22 +115,28 @@ class Labelling:
 
     def intent_classifier(self) -> DistilledClassifier | None:
         """The classifier of intents; None where there is neither a taxonomy nor a trained one."""
-        if "intent" not in self._loaded:
-            classifier = self._load("intent")
-            if classifier is None and self._settings.intents:
-                classifier = build_intent_classifier(
-                    self._settings.intents,
-                    self._encoder(),
-                    min_confidence=self._settings.min_confidence,
-                )
-            self._loaded["intent"] = classifier
-        return self._loaded["intent"]
+        return self._classifier("intent")
 
     def group_classifier(self) -> DistilledClassifier | None:
         """The classifier of groups; None where none beat chance."""
-        if "group" not in self._loaded:
-            self._loaded["group"] = self._load("group")
-        return self._loaded["group"]
+        return self._classifier("group")
+
+    def is_loaded(self, kind: LabelKind) -> bool:
+        """Whether asking for a classifier takes no time; memory only."""
+        return kind in self._loaded
+
+    def follow(self) -> None:
+        """Replace what is in memory by what is kept now, whoever trained it or took it away.
+
+        Whoever asks meanwhile gets what was there before.
+
+        Raises:
+            StoreError: It cannot be told what is kept.
+        """
+        with self._loading:
+            for kind, loaded in list(self._loaded.items()):
+                if kept_mark(self._folder / kind) != loaded.mark:
+                    self._load(kind)
 
     def run(
         self, ledger: Ledger, progress: Progress, *, taught: Mapping[LabelKind, str] = _NOBODY
@@ -129,6 +152,7 @@ class Labelling:
             A report for ``train`` and one for ``label``.
         """
         started = time.perf_counter()
+        self.follow()
         self.distilled = []
         trained = [
             self._train(ledger, kind, taught.get(kind), progress) for kind in ("intent", "group")
@@ -151,16 +175,25 @@ class Labelling:
             ),
         }
 
-    def label_new(self, ledger: Ledger, only: Collection[str], progress: Progress) -> StageReport:
+    def label_new(
+        self,
+        ledger: Ledger,
+        only: Collection[str],
+        progress: Progress,
+        *,
+        lost: set[str] | None = None,
+    ) -> StageReport:
         """Label some conversations with what is trained already.
 
         Args:
             ledger: Where they are.
             only: Their ids.
             progress: Called as labels are made.
+            lost: Takes the ids of those that could not be labelled.
         """
-        intents = self._label_intents(ledger, None, progress, only)
-        groups = self._label_groups(ledger, None, progress, only)
+        self.follow()
+        intents = self._label_intents(ledger, None, progress, only, lost)
+        groups = self._label_groups(ledger, None, progress, only, lost)
         return StageReport(
             done=intents.done + groups.done,
             skipped=intents.skipped + groups.skipped,
@@ -173,6 +206,7 @@ class Labelling:
         taught: str | None,
         progress: Progress,
         only: Collection[str] | None = None,
+        lost: set[str] | None = None,
     ) -> StageReport:
         classifier = self.intent_classifier()
         if classifier is None:
@@ -180,7 +214,7 @@ class Labelling:
         labeller = Labeller(
             lambda s: classifier.classify([_asked(x) for x in s]), classifier.version
         )
-        return label(ledger, "intent", labeller, progress, standing=taught, only=only)
+        return label(ledger, "intent", labeller, progress, standing=taught, only=only, lost=lost)
 
     def _label_groups(
         self,
@@ -188,6 +222,7 @@ class Labelling:
         taught: str | None,
         progress: Progress,
         only: Collection[str] | None = None,
+        lost: set[str] | None = None,
     ) -> StageReport:
         known = ledger.people_groups()
         classifier = self.group_classifier()
@@ -205,7 +240,7 @@ class Labelling:
             return StageReport()
         version = _digest([classifier.version if classifier else "", sorted(known.items())])
         labeller = Labeller(classify, version)
-        return label(ledger, "group", labeller, progress, standing=taught, only=only)
+        return label(ledger, "group", labeller, progress, standing=taught, only=only, lost=lost)
 
     def _train(
         self, ledger: Ledger, kind: LabelKind, taught: str | None, progress: Progress
@@ -215,7 +250,8 @@ class Labelling:
         if sample.is_like(self._last(kind)):
             return None
         if len({r.label for r in sample.records}) < 2:
-            self._drop(kind)
+            remove_classifier(self._folder / kind)
+            self.follow()
             return None
         progress(f"train {kind}", 0, len(sample.records))
         if taught is not None:
@@ -224,11 +260,12 @@ class Labelling:
             trained, report = (
                 self._train_intents(sample) if kind == "intent" else self._train_groups(sample)
             )
-            self._drop(kind)
         if trained is not None:
             save_classifier(trained, self._folder / kind)
+        elif taught is None:  # overtaken: what is kept was trained on fewer records
+            remove_classifier(self._folder / kind)
         self._remember(kind, sample, report)
-        self._loaded.pop(kind, None)
+        self.follow()
         progress(f"train {kind}", len(sample.records), len(sample.records))
         return trained is not None
 
@@ -291,20 +328,32 @@ class Labelling:
         )
         return classifier, asdict(report)
 
-    def _load(self, kind: LabelKind) -> DistilledClassifier | None:
-        if not has_classifier(self._folder / kind):
-            return None
+    def _classifier(self, kind: LabelKind) -> DistilledClassifier | None:
+        if kind not in self._loaded:
+            with self._loading:
+                if kind not in self._loaded:
+                    self._load(kind)
+        return self._loaded[kind].classifier
+
+    def _load(self, kind: LabelKind) -> None:
+        # The mark is taken first: what is kept meanwhile is seen at the next look.
+        mark = kept_mark(self._folder / kind)
+        classifier = None if mark is None else self._kept(kind)
+        if classifier is None and kind == "intent" and self._settings.intents:
+            classifier = build_intent_classifier(
+                self._settings.intents,
+                self._encoder(),
+                min_confidence=self._settings.min_confidence,
+            )
+        self._loaded[kind] = _Loaded(mark, classifier)
+
+    def _kept(self, kind: LabelKind) -> DistilledClassifier | None:
         try:
             return load_classifier(self._folder / kind, self._encoder())
         except WorkspaceError as error:
             # Trained over another encoder, or damaged: unknown until the next run trains it anew.
             logger.warning("the %s classifier is left out: %s", kind, error)
             return None
-
-    def _drop(self, kind: LabelKind) -> None:
-        """Forget a classifier that has been overtaken."""
-        remove_classifier(self._folder / kind)
-        self._loaded.pop(kind, None)
 
     def _last(self, kind: LabelKind) -> dict[str, Any] | None:
         path = self._folder / f"{kind}.json"

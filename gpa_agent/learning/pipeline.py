@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,7 +22,7 @@ from gpa_agent.errors import DataError
 from gpa_agent.learning.embedded import gate_config
 from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler
 from gpa_agent.learning.harm import Place, served_effects
-from gpa_agent.learning.publishing import KEEP_Q, changes, only_live, settle
+from gpa_agent.learning.publishing import KEEP_Q, changes, last_served, only_live, settle
 from gpa_agent.learning.report import (
     BadLineModel,
     IngestReport,
@@ -32,7 +32,7 @@ from gpa_agent.learning.report import (
 )
 from gpa_agent.learning.stages import Progress
 from gpa_agent.ledger import Ledger
-from gpa_agent.ledger.learned import ForgottenMeanwhile
+from gpa_agent.ledger.learned import ChangedMeanwhile, ForgottenMeanwhile
 from gpa_agent.ledger.rows import AspectRow, ContrastRow, RunRow
 from gpa_agent.rubrics.records import Aspect, Contrast, ContrastModel, Rubric
 from gpa_agent.rubrics.weighing import Weighed
@@ -43,7 +43,7 @@ _KEPT_BAD_LINES = 100
 COLLUDERS = 0.2
 """Share of one side's people in a running app that together must not get an item served."""
 _ATTEMPTS = 3
-"""Runs that people may be forgotten in before learning gives up."""
+"""Runs that people may be forgotten in, or decide otherwise in, before learning gives up."""
 
 
 def ingest(
@@ -151,14 +151,15 @@ def learn(
         settings: What to compare, thresholds, how to publish.
         finder: The engine that finds differences and weighs them.
         progress: Called as stages advance.
-        republish: Where given, rubrics whose figures have changed are published anew for this
-            reason, not only those whose guidance has.
+        republish: Where given, what is there is weighed again for this reason: nothing new is
+            served, and rubrics whose figures have changed are published anew, not only those
+            whose guidance has.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
             return _learn(ledger, settings, finder, progress, republish)
-        except ForgottenMeanwhile:
-            # What they said is gone from the ledger: what is found now is found without it.
+        except (ForgottenMeanwhile, ChangedMeanwhile):
+            # What they said is gone from the ledger, and what they decided is in it.
             continue
     return _learn(ledger, settings, finder, progress, republish)
 
@@ -180,7 +181,8 @@ def _learn(
         }
     )
     _store_run(ledger, report, found.weighed, settings, began, epoch)
-    ledger.events_learned(newest)
+    if republish is None:  # what is weighed again was learned from no event
+        ledger.events_learned(newest)
     return Learned(report, found.weighed)
 
 
@@ -209,23 +211,27 @@ def learn_null(
 def _publish(
     ledger: Ledger, weighed: Weighed, settings: Settings, republish: str | None, epoch: int
 ) -> list[Rubric]:
-    live = {
-        (r.intent, r.group, r.other): Rubric.model_validate(r.body) for r in ledger.live_rubrics()
-    }
+    places = {(r.intent, r.group, r.other) for r in ledger.live_rubrics()}
+    places |= {_place(r) for r in weighed.rubrics}
+    # Before anything is decided on it: `publish` sees that it still stands so.
+    standing = {place: ledger.standing(*place) for place in places}
+    live = {k: Rubric.model_validate(s.live.body) for k, s in standing.items() if s.live}
     effects = served_effects(ledger, half_life_days=settings.half_life_days)
     unfound = _unfound(live, weighed, effects.harmed)
     colluders = settings.colluders
     if colluders is None:
-        colluders = COLLUDERS if ledger.last_event() else 0.0
+        colluders = COLLUDERS if ledger.last_event().seq else 0.0
     settled: list[Rubric] = []
     for found in (*weighed.rubrics, *unfound):
-        key = (found.intent, found.contrast.group, found.contrast.other)
+        key = _place(found)
         before = live.get(key)
         rubric = settle(
             found,
             before,
-            publish=settings.publish,
-            held=ledger.held(*key),
+            publish="nothing" if republish else settings.publish,
+            held=standing[key].held,
+            pinned=standing[key].pinned,
+            lately=_lately(ledger, key, settings.half_life_days),
             harmed=effects.harmed.get(key, {}),
             borne_out=effects.borne_out.get(key, {}),
             colluders=colluders,
@@ -234,22 +240,38 @@ def _publish(
         reason, serving = changes(before, rubric), only_live(rubric, before)
         if reason is None and before is not None and serving != before:
             reason = republish
-        if key in effects.harmed:
-            # Before the version that retires them: a crash in between repeats both.
-            ledger.turn_aspects(*key, names=effects.harmed[key])
         if reason is not None:
-            body = serving.model_dump(mode="json")
-            stored = ledger.publish(body, reason=reason, epoch=epoch)
+            stored = ledger.publish(
+                serving.model_dump(mode="json"),
+                reason=reason,
+                epoch=epoch,
+                expected=standing[key],
+                harmed=effects.harmed.get(key, ()),
+            )
             rubric = rubric.model_copy(update={"version": stored.version})
         settled.append(rubric)
     return settled
+
+
+def _place(rubric: Rubric) -> Place:
+    return rubric.intent, rubric.contrast.group, rubric.contrast.other
+
+
+def _lately(ledger: Ledger, place: Place, half_life_days: float | None) -> dict[str, Aspect]:
+    """What is served no more, for as long as what was said for it counts half."""
+    intent, group, other = place
+    return last_served(
+        ledger.history(intent=intent, group=group, other=other),
+        turned=ledger.turned().get(place, {}),
+        since=None if half_life_days is None else ledger.now() - timedelta(days=half_life_days),
+    )
 
 
 def _unfound(
     live: Mapping[Place, Rubric], weighed: Weighed, harmed: Container[Place]
 ) -> list[Rubric]:
     """What there is to say of live rubrics that a run found nothing about."""
-    found_now = {(r.intent, r.contrast.group, r.contrast.other) for r in weighed.rubrics}
+    found_now = {_place(r) for r in weighed.rubrics}
     unfound: list[Rubric] = []
     for key, rubric in live.items():
         if key in found_now:

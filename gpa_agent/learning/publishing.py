@@ -4,23 +4,29 @@ Pure decisions. A new version appears only when what is served changes (which as
 their guidance); new figures for the same aspects are in the run's record, not a new version.
 A hand-written aspect (imported, without evidence) stays until a run finds evidence on its
 trait or somebody rejects it; an aspect somebody rejected or rolled back stays out until it
-is approved again; one that the harm watch wants gone goes at once.
+is approved again, and one somebody rolled back to stays as it is until it is rejected; one that
+the harm watch wants gone goes at once.
 
 Two things are not published by themselves, but wait for a person (``approved``, with a reason
 that starts ``quarantined: ``; `docs/decisions/0012-quarantine.md`): a finding that a few people
-acting together could have brought about, and a large jump against what is live.
+acting together could have brought about, and a large jump against what is live, or was lately.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
+from gpa_agent.ledger.rows import StoredRubric
+from gpa_agent.rubrics.claim_evidence import CLAIMED
 from gpa_agent.rubrics.gate import Q_ABOVE, GateConfig, refusal
 from gpa_agent.rubrics.records import Aspect, Rubric
 
 HELD = "a person took it out (rejected or rolled back); approve it to serve it again"
+PINNED = "a person rolled back to what is live; approve it to serve this instead"
 QUARANTINED = "quarantined: "
 """How the reason of an aspect begins that a person has to approve also under ``auto``."""
 MAX_LIVE = 12
@@ -33,14 +39,17 @@ _SMALL = 4
 """Live items below which replacing most of a rubric is no jump: of three, two are soon most."""
 
 _NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Aspect]] = MappingProxyType({})
 
 
 def settle(
     found: Rubric,
     live: Rubric | None,
     *,
-    publish: Literal["auto", "review"],
+    publish: Literal["auto", "review", "nothing"],
     held: Collection[str],
+    pinned: Collection[str] = (),
+    lately: Mapping[str, Aspect] = _NOTHING,
     harmed: Mapping[str, str] = _NOBODY,
     borne_out: Mapping[str, str] = _NOBODY,
     colluders: float = 0.0,
@@ -53,8 +62,11 @@ def settle(
             first.
         live: What is served now for the same intent and contrast.
         publish: ``auto`` makes approved aspects live, unless they are quarantined; ``review``
-            leaves them approved, unless the same guidance is live already.
+            leaves them approved, unless the same guidance is live already; ``nothing`` does so
+            too, and what ``auto`` would quarantine is quarantined.
         held: Names of aspects a person has taken out.
+        pinned: Names of aspects a person has rolled back to: they stay as they are.
+        lately: As `last_served` says: what turns it to its opposite is a jump too.
         harmed: Aspects that are to retire, also where this run's evidence would pass, each with
             its reason.
         borne_out: Aspects that are live and whose served turns please more than the holdout's: they
@@ -72,14 +84,14 @@ def settle(
     served = _served(live)
     found_now = [_steadied(a, served.get(a.name), keep) for a in found.aspects]
     aspects = [_taken_out(a, served, held, harmed) for a in found_now]
-    if publish == "auto":
+    aspects = [_pinned(a, served.get(a.name)) if a.name in pinned else a for a in aspects]
+    jump = None
+    if publish != "review":
         aspects = [_suspected(a, served.get(a.name), colluders) for a in aspects]
-        jump = _jump(aspects, {n: a for n, a in served.items() if n not in harmed})
-        aspects = [_opened(a, served.get(a.name), jump) for a in aspects]
-    else:
-        jump = None
-        aspects = [_kept(a) if _served_already(a, served.get(a.name)) else a for a in aspects]
-    stay = served.keys() if jump is not None else borne_out.keys()
+        loose = {n: a for n, a in served.items() if n not in harmed and n not in pinned}
+        jump = _jump(aspects, loose, lately)
+    aspects = [_opened(a, served.get(a.name), jump, anew=publish == "auto") for a in aspects]
+    stay = served.keys() if jump is not None else {*borne_out, *pinned}
     aspects = _carried(aspects, served, harmed, stay)
     version = live.version if live else 0
     return found.model_copy(
@@ -137,6 +149,13 @@ def _taken_out(
     return aspect
 
 
+def _pinned(aspect: Aspect, before: Aspect | None) -> Aspect:
+    """Quarantine what would be asked instead of what a person rolled back to."""
+    if aspect.status != "approved" or before is None or _served_already(aspect, before):
+        return aspect
+    return _with(aspect, "approved", f"{QUARANTINED}{PINNED}")
+
+
 def _why_gone(reason: str, was_live: bool) -> str:
     return f"was live: {reason}" if was_live else reason
 
@@ -145,14 +164,16 @@ def _suspected(aspect: Aspect, before: Aspect | None, colluders: float) -> Aspec
     """Quarantine what too few people could have brought about; what is live was looked at."""
     if aspect.status != "approved" or _served_already(aspect, before) or aspect.evidence is None:
         return aspect
-    needed = max(colluders, 1.0 / max(1, min(aspect.evidence.people.values())))
+    # A model's claim rests on so many people by itself: one voice among few never writes one.
+    one = 0.0 if aspect.family == CLAIMED else 1.0 / max(1, min(aspect.evidence.people.values()))
+    needed = max(colluders, one)
     if aspect.evidence.withstands >= needed:
         return aspect
     return _with(
         aspect,
         "approved",
-        f"{QUARANTINED}{aspect.evidence.withstands:.0%} of one side's people, acting together, "
-        f"could have brought it about; more than {needed:.0%} are asked for",
+        f"{QUARANTINED}it would not survive that {needed:.0%} of one side's people had acted "
+        f"together (the setting colluders), only {aspect.evidence.withstands:.0%}",
     )
 
 
@@ -161,13 +182,16 @@ def is_quarantined(aspect: Aspect) -> bool:
     return aspect.status == "approved" and (aspect.reason or "").startswith(QUARANTINED)
 
 
-def _jump(aspects: Sequence[Aspect], served: Mapping[str, Aspect]) -> str | None:
-    """Why what was found is too large a step from what is live, or None.
+def _jump(
+    aspects: Sequence[Aspect], served: Mapping[str, Aspect], lately: Mapping[str, Aspect]
+) -> str | None:
+    """Why what was found is too large a step from what is live, or was lately, or None.
 
     Taking items out is never a jump: less guidance is nearer to the plain answer.
     """
     passing = {a.name: a for a in aspects if a.status == "approved" and not is_quarantined(a)}
-    turned = sorted(n for n in passing.keys() & served.keys() if _turns(served[n], passing[n]))
+    known = {**lately, **served}
+    turned = sorted(n for n in passing.keys() & known.keys() if _turns(known[n], passing[n]))
     if turned:
         return f"what is asked of {', '.join(turned)} would turn to its opposite in one step"
     same = {n for n, a in passing.items() if _served_already(a, served.get(n))}
@@ -191,13 +215,15 @@ def _turns(before: Aspect, after: Aspect) -> bool:
     return swapped or (len(effects) == 2 and effects[0] * effects[1] < 0)
 
 
-def _opened(aspect: Aspect, before: Aspect | None, jump: str | None) -> Aspect:
-    """Under ``auto``: live, unless quarantined."""
+def _opened(aspect: Aspect, before: Aspect | None, jump: str | None, *, anew: bool) -> Aspect:
+    """Live, unless quarantined, or new where nothing new is to be served."""
     if aspect.status != "approved" or is_quarantined(aspect):
         return aspect
-    if jump is None or _served_already(aspect, before):
+    if _served_already(aspect, before):
         return _kept(aspect)
-    return _with(aspect, "approved", f"{QUARANTINED}{jump}")
+    if jump is not None:
+        return _with(aspect, "approved", f"{QUARANTINED}{jump}")
+    return _kept(aspect) if anew else aspect
 
 
 def _carried(
@@ -230,6 +256,51 @@ def _limited(aspects: Sequence[Aspect], served: Mapping[str, Aspect]) -> list[As
     live = sorted((a for a in aspects if a.status == "live"), key=lambda a: a.name not in served)
     over = {a.name for a in live[MAX_LIVE:]}
     return [_with(a, "candidate", _FULL) if a.name in over else a for a in aspects]
+
+
+class _Life(NamedTuple):
+    """The last time that an item was served.
+
+    Attributes:
+        aspect: As it was served.
+        version: The last version that had it.
+        ended: When the next one took its place.
+    """
+
+    aspect: Aspect
+    version: StoredRubric
+    ended: datetime
+
+
+def last_served(
+    history: Iterable[StoredRubric],
+    *,
+    turned: Mapping[str, datetime] = MappingProxyType({}),
+    since: datetime | None = None,
+) -> dict[str, Aspect]:
+    """What a rubric serves no more and did lately, by name, as it was last served.
+
+    Without what the harm watch took out: its taste is known to have turned.
+
+    Args:
+        history: Every version, oldest first.
+        turned: When the harm watch took items out.
+        since: What was served later than that is lately; None: all is.
+    """
+    lives: dict[str, _Life] = {}
+    now: Rubric | None = None
+    for stored, after in pairwise(history):
+        for aspect in _served(Rubric.model_validate(stored.body)).values():
+            lives[aspect.name] = _Life(aspect, stored, after.created_at)
+        now = Rubric.model_validate(after.body)
+    serving = _served(now)
+    return {
+        name: life.aspect
+        for name, life in lives.items()
+        if name not in serving
+        and (since is None or life.ended >= since)
+        and not (name in turned and turned[name] >= life.version.created_at)
+    }
 
 
 def only_live(rubric: Rubric, before: Rubric | None = None) -> Rubric:

@@ -2,7 +2,7 @@
 
 Each stage asks the ledger for the inputs that lack its result under the current version of
 whoever computes it, and stores results batch by batch; run again it does nothing, stopped it
-resumes where it was.
+resumes where it was. An input on which a stage fails is left out, and lacks its result.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpa_agent.conversations.records import UNKNOWN, Judgment, Label, Verdict
+from gpa_agent.errors import GPAError
 from gpa_agent.learning.report import StageReport
+from gpa_agent.learning.surviving import Losses, surviving
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import (
+    AnswerText,
     JudgedText,
     JudgmentRow,
     LabelKind,
@@ -61,6 +64,7 @@ def judge(
     *,
     standing: str | None = None,
     only: Collection[str] | None = None,
+    lost: set[str] | None = None,
 ) -> StageReport:
     """Judge every answered turn that a later utterance can speak for.
 
@@ -70,22 +74,29 @@ def judge(
         progress: Called as judgments are made.
         standing: Version of somebody else's judgments that stand.
         only: Conversations to look at; None for all.
+        lost: Takes the ids of conversations it could not work on.
     """
     started, done, abstained = time.perf_counter(), 0, 0
+    losses = Losses("judge", lost)
     versions = [reader.version, *([standing] if standing else [])]
     for batch in ledger.turns_to_judge(*versions, batch=_BATCH, only=only):
-        verdicts = reader.judge([as_judged(t) for t in batch])
+        judged = surviving(
+            lambda some: reader.judge([as_judged(t) for t in some]),
+            batch,
+            lambda t, error: losses.add(t.conversation, error),
+        )
         ledger.add_judgments(
             [
                 JudgmentRow(
                     t.conversation, t.idx, v.judgment, v.confidence, v.source, reader.version
                 )
-                for t, v in zip(batch, verdicts, strict=True)
+                for t, v in judged
             ]
         )
-        done += len(batch)
-        abstained += sum(v.judgment is Judgment.NEITHER for v in verdicts)
+        done += len(judged)
+        abstained += sum(v.judgment is Judgment.NEITHER for _, v in judged)
         progress("judge", done, None)
+    losses.tell()
     return StageReport(done=done, skipped=abstained, seconds=time.perf_counter() - started)
 
 
@@ -97,6 +108,7 @@ def label(
     *,
     standing: str | None = None,
     only: Collection[str] | None = None,
+    lost: set[str] | None = None,
 ) -> StageReport:
     """Label every conversation and pair whose record names no intent (or group).
 
@@ -107,27 +119,38 @@ def label(
         progress: Called as labels are made.
         standing: Version of somebody else's labels that stand.
         only: Conversations to look at; None for all, and pairs.
+        lost: Takes the ids of conversations and pairs it could not work on.
     """
     started, done, unknown = time.perf_counter(), 0, 0
+    losses = Losses(f"label {kind}", lost)
     versions = [labeller.version, *([standing] if standing else [])]
     for batch in ledger.to_label(kind, *versions, batch=_BATCH, only=only):
-        labels = labeller.classify(batch)
+        labelled = surviving(
+            lambda some: labeller.classify(list(some)),
+            batch,
+            lambda s, error: losses.add(s.subject_id, error),
+        )
         ledger.add_labels(
             [
                 LabelRow(
                     s.subject, s.subject_id, kind, x.value, x.confidence, x.source, labeller.version
                 )
-                for s, x in zip(batch, labels, strict=True)
+                for s, x in labelled
             ]
         )
-        done += len(batch)
-        unknown += sum(x.value == UNKNOWN for x in labels)
+        done += len(labelled)
+        unknown += sum(x.value == UNKNOWN for _, x in labelled)
         progress(f"label {kind}", done, None)
+    losses.tell()
     return StageReport(done=done, skipped=unknown, seconds=time.perf_counter() - started)
 
 
 def explain_preferences(
-    ledger: Ledger, progress: Progress, *, only: Collection[str] | None = None
+    ledger: Ledger,
+    progress: Progress,
+    *,
+    only: Collection[str] | None = None,
+    lost: set[str] | None = None,
 ) -> StageReport:
     """Write down what each pleased or displeased user seems to have expected.
 
@@ -135,16 +158,24 @@ def explain_preferences(
         ledger: Where their turns are.
         progress: Called as turns are explained.
         only: Conversations to look at; None for all.
+        lost: Takes the ids of conversations it could not work on.
     """
     started, done = time.perf_counter(), 0
+    losses = Losses("explain", lost)
     for batch in ledger.turns_to_explain(EXPLAINER_VERSION, batch=_BATCH, only=only):
-        ledger.add_preferences(
-            [_explained(text) for text in batch],
-            source=EXPLAINER_VERSION,
-            seen=[text.input_id for text in batch],
+        explained = surviving(
+            lambda some: [_explained(text) for text in some],
+            batch,
+            lambda text, error: losses.add(text.turn.conversation, error),
         )
-        done += len(batch)
+        ledger.add_preferences(
+            [preference for _, preference in explained],
+            source=EXPLAINER_VERSION,
+            seen=[text.input_id for text, _ in explained],
+        )
+        done += len(explained)
         progress("explain", done, None)
+    losses.tell()
     return StageReport(done=done, seconds=time.perf_counter() - started)
 
 
@@ -168,7 +199,11 @@ def _explained(text: JudgedText) -> PreferenceRow:
 
 
 def measure(
-    ledger: Ledger, progress: Progress, *, only: Collection[str] | None = None
+    ledger: Ledger,
+    progress: Progress,
+    *,
+    only: Collection[str] | None = None,
+    lost: set[str] | None = None,
 ) -> StageReport:
     """Measure the catalogue's traits on every judged answer and both sides of every pair.
 
@@ -176,26 +211,67 @@ def measure(
         ledger: Where the answers are.
         progress: Called as answers are measured.
         only: Conversations to look at; None for all, and pairs.
+        lost: Takes the ids of conversations and pairs it could not work on.
     """
     started, done = time.perf_counter(), 0
+    try:
+        for named in _measured(ledger, only):
+            ledger.add_stage_results(MEASURE_STAGE, CATALOGUE_VERSION, named)
+            done += len(named)
+            progress("measure", done, None)
+    except GPAError:
+        raise
+    except Exception:  # noqa: BLE001 -- an answer it fails on: what is left is done with more care
+        done += _measure_surviving(ledger, progress, only, lost)
+    return StageReport(done=done, seconds=time.perf_counter() - started)
+
+
+def _measured(ledger: Ledger, only: Collection[str] | None) -> Iterator[list[tuple[str, bytes]]]:
+    """Measurements by input id, on as many cores as pays."""
     ids: list[str] = []
 
     def texts() -> Iterator[tuple[str, str]]:
-        pending = ledger.answers_to_measure(
-            MEASURE_STAGE, CATALOGUE_VERSION, batch=_BATCH, only=only
-        )
-        for batch in pending:
+        for batch in _unmeasured(ledger, only):
             for answer in batch:
                 ids.append(answer.input_id)
                 yield answer.prompt, answer.answer
 
     for chunk in _chunks(measure_many(texts()), _BATCH):
-        named = [(ids[i], v.astype("<f4").tobytes()) for i, v in enumerate(chunk)]
+        yield [(ids[i], _packed(v)) for i, v in enumerate(chunk)]
         del ids[: len(chunk)]
+
+
+def _measure_surviving(
+    ledger: Ledger, progress: Progress, only: Collection[str] | None, lost: set[str] | None
+) -> int:
+    """Measure every answer that can be; one after the other."""
+    done, losses = 0, Losses("measure", lost)
+    for batch in _unmeasured(ledger, only):
+        measured = surviving(
+            lambda some: list(measure_many(((a.prompt, a.answer) for a in some), workers=1)),
+            batch,
+            lambda a, error: losses.add(_subject(a.input_id), error),
+        )
+        named = [(answer.input_id, _packed(v)) for answer, v in measured]
         ledger.add_stage_results(MEASURE_STAGE, CATALOGUE_VERSION, named)
         done += len(named)
         progress("measure", done, None)
-    return StageReport(done=done, seconds=time.perf_counter() - started)
+    losses.tell()
+    return done
+
+
+def _unmeasured(ledger: Ledger, only: Collection[str] | None) -> Iterator[list[AnswerText]]:
+    return ledger.answers_to_measure(MEASURE_STAGE, CATALOGUE_VERSION, batch=_BATCH, only=only)
+
+
+def _packed(vector: NDArray[np.float32]) -> bytes:
+    return vector.astype("<f4").tobytes()
+
+
+def _subject(input_id: str) -> str:
+    """Id of the conversation or pair of an answer."""
+    kind, _, name = input_id.partition(":")
+    return name.rpartition(":")[0] if kind == "t" else name
 
 
 def _chunks(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from gpa_agent.errors import GPAError
+from gpa_agent.errors import GPAError, ServiceError
 from gpa_agent.learning.forgetting import Workplace as Forgettable
 from gpa_agent.learning.forgetting import settle
 from gpa_agent.learning.spending import Spend
@@ -44,7 +44,9 @@ class Handled(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     events: int = 0
-    """Events that are done now."""
+    """Events that do not wait any more."""
+    failed: int = 0
+    """Events among them whose conversations something is wrong with: what could be learned is."""
     judged: int = 0
     """Turns that got a judgment."""
     explained: int = 0
@@ -53,6 +55,7 @@ class Handled(BaseModel):
     def __add__(self, other: Handled) -> Handled:
         return Handled(
             events=self.events + other.events,
+            failed=self.failed + other.failed,
             judged=self.judged + other.judged,
             explained=self.explained + other.explained,
         )
@@ -89,6 +92,10 @@ class Workplace(Forgettable, Protocol):
         ...
 
 
+class Stopped(ServiceError):  # noqa: N818 -- reads as the fact it reports
+    """The worker was closed while it was at it; what it had not done waits."""
+
+
 def _silent(stage: str, done: int, total: int | None) -> None:
     """Report progress to nobody."""
 
@@ -115,20 +122,23 @@ class Worker:
         self._process = 0
         self._stop = threading.Event()
         self._starting = threading.Lock()
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
+        self._retried = False
 
     # What it does -----------------------------------------------------------------------------
 
     def run_once(self) -> WorkReport:
-        """Handle a batch of what waits, and refine where that is due.
+        """Undo what forgetting left, handle a batch of what waits, and refine where that is due.
 
         Raises:
+            Stopped: It was closed meanwhile.
             Busy: Another process does it at the moment.
             StoreError: The ledger cannot be read or written; what waits waits on.
             ModelError: The model is down or the day's budget spent; what was done is kept.
         """
         started = time.perf_counter()
-        settle(self._workplace)
+        self.settle()
+        self._retry()
         handled = self.handle()
         report = self.refine() if self.due() else None
         return self._report(handled, report, started)
@@ -146,11 +156,26 @@ class Worker:
         """
         started, handled = time.perf_counter(), Handled()
         settle(self._workplace, wait_seconds=wait_seconds)
+        self._retry()
         while (more := self.handle(wait_seconds=wait_seconds)).events:
             handled += more
         behind = self._workplace.ledger.events_since_refined() > 0
         report = self.refine(wait_seconds=wait_seconds) if behind else None
         return self._report(handled, report, started)
+
+    def settle(self) -> None:
+        """Undo what forgetting has left to undo; where that fails, learning goes on.
+
+        A failure is logged, and the next call tries again; so it does where another process learns.
+        """
+        try:
+            settle(self._workplace)
+        except Busy:
+            return
+        except Exception as error:  # noqa: BLE001 -- as in the thread
+            self._complain("forgetting", error)
+        else:
+            self._complaints.pop("forgetting", None)
 
     def handle(self, *, conversation: str | None = None, wait_seconds: float = 0.0) -> Handled:
         """Judge, label, explain and measure what a batch of events speaks of.
@@ -192,10 +217,12 @@ class Worker:
         Raises:
             Busy: Another process learns.
             ModelError: The model is down or the day's budget spent; what was done is kept.
+            Stopped: The worker was closed.
         """
+        self._go_on()
         self._refined_at = time.monotonic()
         return self._workplace.learn(
-            spend=self._left_today(), wait_seconds=wait_seconds, progress=self._progress
+            spend=self._left_today(), wait_seconds=wait_seconds, progress=self._tell
         )
 
     def _handle(self, shard: int | None, conversation: str | None) -> Handled:
@@ -204,16 +231,29 @@ class Worker:
         if not events:
             return Handled()
         judged = explained = 0
+        lost = set[str]()
         # A chat model is asked when everything is weighed: many turns, one round of questions.
         if place.settings.model is None:
             only = {event.conversation for event in events}
-            place.labelling().label_new(ledger, only, self._progress)
+            place.labelling().label_new(ledger, only, self._tell, lost=lost)
+            self._go_on()
             reader = place.satisfaction_reader()
-            judged = judge(ledger, reader, self._progress, only=only).done
-            explained = explain_preferences(ledger, self._progress, only=only).done
-            measure(ledger, self._progress, only=only)
-        ledger.events_done([event.seq for event in events])
-        return Handled(events=len(events), judged=judged, explained=explained)
+            judged = judge(ledger, reader, self._tell, only=only, lost=lost).done
+            self._go_on()
+            explained = explain_preferences(ledger, self._tell, only=only, lost=lost).done
+            self._go_on()
+            measure(ledger, self._tell, only=only, lost=lost)
+            self._go_on()
+        failed = [event.seq for event in events if event.conversation in lost]
+        ledger.events_done([event.seq for event in events if event.conversation not in lost])
+        ledger.events_failed(failed)
+        return Handled(events=len(events), failed=len(failed), judged=judged, explained=explained)
+
+    def _retry(self) -> None:
+        """What an earlier process failed on waits again once: the program may have been mended."""
+        if not self._retried:
+            self._workplace.ledger.retry_failed()
+            self._retried = True
 
     def _left_today(self) -> Spend:
         """What is left of the day's budget; the day is UTC's."""
@@ -233,7 +273,7 @@ class Worker:
             **handled.model_dump(),
             refined=learned is not None,
             live=len(live),
-            waiting=self._workplace.ledger.count_events()["waiting"],
+            waiting=self._workplace.ledger.count_waiting(),
             seconds=time.perf_counter() - started,
         )
 
@@ -257,7 +297,8 @@ class Worker:
         """Stop the thread; what waits then waits for the next process.
 
         Args:
-            drain_seconds: How long the thread may take to end what it is at.
+            drain_seconds: How long to wait for the thread to end what it is at. Where it takes
+                longer, it ends at the next point at which something was done.
         """
         self._stop.set()
         if self._thread is not None and self._process == os.getpid():
@@ -267,17 +308,29 @@ class Worker:
         while not self._stop.wait(self._workplace.settings.work_seconds):
             try:
                 self.run_once()
+            except Stopped:
+                return
             except Busy:
                 continue
-            except GPAError as error:
-                self._complain(str(error))
-            except Exception as error:  # noqa: BLE001 -- the thread must live; the text may quote users
-                self._complain(f"{type(error).__name__}; run `gpa worker --once` to see it")
+            except Exception as error:  # noqa: BLE001 -- the thread must live
+                self._complain("learning", error)
             else:
-                self._complaint = ""
+                self._complaints.pop("learning", None)
 
-    def _complain(self, what: str) -> None:
+    def _go_on(self) -> None:
+        """Raise `Stopped` where the worker was closed: the ledger may be, too."""
+        if self._stop.is_set():
+            raise Stopped("learning was stopped; what waits is learned from by the next worker")
+
+    def _tell(self, stage: str, done: int, total: int | None) -> None:
+        self._go_on()
+        self._progress(stage, done, total)
+
+    def _complain(self, about: str, error: Exception) -> None:
         """Log a failure once, not at every turn of the loop."""
-        if what != self._complaint:
-            self._complaint = what
-            logger.warning("learning pauses, and tries again: %s", what)
+        what = str(error)
+        if not isinstance(error, GPAError):  # its text may quote users
+            what = f"{type(error).__name__}; run `gpa worker --once` to see it"
+        if what != self._complaints.get(about):
+            self._complaints[about] = what
+            logger.warning("%s pauses, and tries again: %s", about, what)

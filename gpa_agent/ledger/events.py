@@ -50,8 +50,20 @@ class EventRow(NamedTuple):
     at: datetime
 
 
+class Mark(NamedTuple):
+    """How far events had come at some moment.
+
+    Attributes:
+        seq: Number of the newest event; 0 before the first.
+        handled: Events that had been learned from.
+    """
+
+    seq: int
+    handled: int
+
+
 class Events(Store):
-    """What waits, what is done, and what was left out because too much waited."""
+    """What waits, what is done, what failed, and what was left out because too much waited."""
 
     def waiting_events(
         self, limit: int = 500, *, shard: int | None = None, conversation: str | None = None
@@ -91,25 +103,48 @@ class Events(Store):
             ).rowcount
             _add(connection, _HANDLED, done)
 
-    def last_event(self) -> int:
-        """Number of the newest event; 0 before the first."""
-        with self._read() as connection:
-            return int(connection.execute(select(func.max(events.c.seq))).scalar() or 0)
+    def events_failed(self, seqs: Sequence[int]) -> None:
+        """Say that nothing can be learned from events; they wait no more.
 
-    def events_learned(self, upto: int) -> None:
+        Args:
+            seqs: Their numbers; those that are gone or done already do not count.
+        """
+        e = events.c
+        with self._write() as connection:
+            connection.execute(
+                update(events).where(e.seq.in_(seqs), e.state == "waiting").values(state="failed")
+            )
+
+    def retry_failed(self) -> None:
+        """Let events wait again from which nothing could be learned."""
+        failed = events.c.state == "failed"
+        with self._read() as connection:
+            if connection.execute(select(events.c.seq).where(failed).limit(1)).first() is None:
+                return
+        with self._write() as connection:
+            connection.execute(update(events).where(failed).values(state="waiting"))
+
+    def last_event(self) -> Mark:
+        """How far events have come."""
+        with self._read() as connection:
+            newest = connection.execute(select(func.max(events.c.seq))).scalar()
+            return Mark(int(newest or 0), _number(connection, _HANDLED))
+
+    def events_learned(self, upto: Mark) -> None:
         """Say that a run over everything has learned from events, shed ones included.
+
+        What was handled while it ran is news to it, and counts as such.
 
         Args:
             upto: `last_event` when the run began.
         """
         e = events.c
+        left = (e.seq <= upto.seq, e.state.in_(("waiting", "shed")))
         with self._write() as connection:
-            caught_up = connection.execute(
-                update(events).where(e.seq <= upto, e.state != "done").values(state="done")
-            ).rowcount
-            _add(connection, _HANDLED, caught_up)
-            handled = str(_number(connection, _HANDLED))
-            upsert(connection, meta, [{"key": _REFINED, "value": handled}])
+            caught_up = connection.execute(update(events).where(*left).values(state="done"))
+            _add(connection, _HANDLED, caught_up.rowcount)
+            refined = str(upto.handled + caught_up.rowcount)
+            upsert(connection, meta, [{"key": _REFINED, "value": refined}])
 
     def events_since_refined(self) -> int:
         """Events learned from since what is served was last weighed."""
@@ -117,11 +152,17 @@ class Events(Store):
             return _number(connection, _HANDLED) - _number(connection, _REFINED)
 
     def count_events(self) -> dict[str, int]:
-        """Events by state: ``waiting``, ``done`` and ``shed``."""
-        counts = dict.fromkeys(("waiting", "done", "shed"), 0)
+        """Events by state: ``waiting``, ``done``, ``shed`` and ``failed``."""
+        counts = dict.fromkeys(("waiting", "done", "shed", "failed"), 0)
         statement = select(events.c.state, func.count()).group_by(events.c.state)
         with self._read() as connection:
             return counts | {row[0]: row[1] for row in connection.execute(statement)}
+
+    def count_waiting(self) -> int:
+        """Events that wait; as quick as there are few, however many are done."""
+        statement = select(func.count()).where(events.c.state == "waiting")
+        with self._read() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     def oldest_waiting(self) -> datetime | None:
         """When the oldest event that waits happened; None where none waits."""

@@ -15,8 +15,10 @@ whoever works next does it where this process could not.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
@@ -67,6 +69,10 @@ CLAIMS: Final = "claims"
 """The stage that keeps a model's claims, with the preferences behind each."""
 
 _LOOK_SECONDS: Final = 0.05
+_ROOM: Final = 2
+"""Times the file's size that must be free to rewrite it: once beside it, once in its log."""
+_REST_SECONDS: Final = 3600.0
+"""How long rewriting is left alone after it failed: every try writes as much as the file holds."""
 _EPOCH: Final = "forget_epoch"
 _SETTLED: Final = "forget_settled"
 _COMPACTED: Final = "forget_compacted"
@@ -75,6 +81,9 @@ _ABOUT_ONE: Final = ("t:%", "c:%", "r:%", "pair:%", "conversation:%")
 
 class Forgetting(Exports):
     """The one thing that deletes."""
+
+    _rests_until = float("-inf")
+    """On the monotonic clock; rewriting is left alone until then."""
 
     def forget(self, person: str, *, min_people: int = 0) -> dict[str, int]:
         """Delete every row of a person; `compact` then takes care of the bytes.
@@ -136,15 +145,16 @@ class Forgetting(Exports):
 
         Returns:
             Whether it was done; False where no such moment came, where the disk has no room for
-            a second file, and on PostgreSQL, which sees to it by itself.
+            it, for an hour after it failed, and on PostgreSQL, which sees to it by itself.
         """
         epoch = self.forget_epoch()
-        if self._engine.dialect.name != "sqlite":
+        if self._engine.dialect.name != "sqlite" or time.monotonic() < self._rests_until:
             return False
         try:
-            if not self._rewritten(wait_seconds):
+            if not _has_room(self._name) or not self._rewritten(wait_seconds):
                 return False
-        except StoreError:  # a disk without room for a second file: the rows are gone all the same
+        except (OSError, StoreError):  # the rows are gone all the same
+            self._rests_until = time.monotonic() + _REST_SECONDS
             return False
         with self._write() as connection:
             _set(connection, _COMPACTED, epoch)
@@ -243,6 +253,14 @@ class Forgetting(Exports):
             # Where somebody reads for long, rewriting would only add to the log.
             steps = (_emptied, _vacuumed, _emptied)
             return all(_in_time(step, raw, wait_seconds) for step in steps)
+
+
+def _has_room(name: str) -> bool:
+    """Whether the disk has room to rewrite a ledger's file."""
+    if name in {"", ":memory:"}:
+        return True
+    size = Path(name).stat().st_size
+    return shutil.disk_usage(Path(name).parent).free >= _ROOM * size
 
 
 def _in_time(

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from gpa_agent.errors import StoreError, UsageError
+from gpa_agent.ledger.decisions import decide, decided, undecide
 from gpa_agent.ledger.opening import Store
 from gpa_agent.ledger.rows import AspectRow, RunRow, StoredRubric
-from gpa_agent.ledger.tables import aspects, contrasts, meta, rubric_versions, runs
+from gpa_agent.ledger.tables import aspects, contrasts, meta, rubric_versions, runs, turned
+from gpa_agent.ledger.upserts import upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 REVISION: Final = "revision"
@@ -31,6 +33,24 @@ _V: Final = rubric_versions.c
 
 class ForgottenMeanwhile(StoreError):  # noqa: N818 -- reads as the fact it reports
     """What is to be stored was found with somebody who has been forgotten since."""
+
+
+class ChangedMeanwhile(StoreError):  # noqa: N818 -- as above
+    """A person, or another process, has changed a rubric since it was read."""
+
+
+class Standing(NamedTuple):
+    """How things stand with a rubric.
+
+    Attributes:
+        live: What is served; None where nothing ever was.
+        held: Names of the aspects that a person keeps out.
+        pinned: Names of those that a person keeps in.
+    """
+
+    live: StoredRubric | None
+    held: frozenset[str]
+    pinned: frozenset[str]
 
 
 class Sighting(NamedTuple):
@@ -171,8 +191,19 @@ class Learned(Store):
         with self._read() as connection:
             return int(connection.execute(statement).scalar() or 0)
 
+    def standing(self, intent: str, group: str, other: str) -> Standing:
+        """What of a rubric is live now, and what people have decided about it."""
+        with self._read() as connection:
+            return _standing(connection, (intent, group, other))
+
     def publish(
-        self, body: Mapping[str, Any], *, reason: str, epoch: int | None = None
+        self,
+        body: Mapping[str, Any],
+        *,
+        reason: str,
+        epoch: int | None = None,
+        expected: Standing | None = None,
+        harmed: Collection[str] = (),
     ) -> StoredRubric:
         """Make a rubric live as the next version of its (intent, contrast).
 
@@ -181,39 +212,54 @@ class Learned(Store):
             reason: Why, for the history.
             epoch: `forget_epoch` when what stands behind it was read; None where it was written
                 by hand.
+            expected: `standing` when it was decided; None where that does not matter.
+            harmed: Aspects that are taken out because they please no more whom they pleased: it
+                is noted when, and a person's word for them has had its day.
 
         Returns:
             The version that is live now.
 
         Raises:
             ForgottenMeanwhile: Somebody was forgotten since then; nothing was stored.
+            ChangedMeanwhile: It does not stand as expected any more; nothing was stored.
         """
         contrast = body["contrast"]
+        key = body["intent"], contrast["group"], contrast["other"]
         with self._write() as connection:
             _check_epoch(connection, epoch)
-            return self._append(
-                connection, (body["intent"], contrast["group"], contrast["other"]), body, reason
-            )
+            if expected is not None and _standing(connection, key) != expected:
+                raise ChangedMeanwhile(
+                    f"the rubric of intent {key[0]!r} was changed while this ran, and stays as it "
+                    "was changed; run it again"
+                )
+            undecide(connection, key, harmed)
+            _turn(connection, key, harmed, at=self._clock())
+            return self._append(connection, key, body, reason)
 
     def restore(
         self, *, intent: str, group: str, other: str = "*", version: int, reason: str = ""
     ) -> StoredRubric:
         """Make an earlier version live again, as a new version.
 
+        It is a person's decision: what it has is pinned, what is live and it lacks is held.
+
         Raises:
             UsageError: There is no such version.
         """
+        key = intent, group, other
         with self._write() as connection:
-            old = connection.execute(
-                _rubrics().where(_of(intent, group, other), _V.version == version)
-            ).first()
+            old = connection.execute(_rubrics().where(_of(*key), _V.version == version)).first()
             if old is None:
                 raise UsageError(
                     f"there is no version {version!r} of the rubric for intent {intent!r}, "
                     f"{group!r} against {other!r}; its history lists what there is"
                 )
+            before = _names(_standing(connection, key).live)
             reason = reason or f"version {version} restored"
-            return self._append(connection, (intent, group, other), _stored(old).body, reason)
+            restored = self._append(connection, key, _stored(old).body, reason)
+            decide(connection, key, before - _names(restored), "out", at=restored.created_at)
+            decide(connection, key, _names(restored), "in", at=restored.created_at)
+            return restored
 
     def history(self, *, intent: str, group: str, other: str = "*") -> list[StoredRubric]:
         """Every version of a rubric, oldest first."""
@@ -316,6 +362,26 @@ def _of(intent: str, group: str, other: str) -> Any:  # noqa: ANN401 -- JSON, or
 
 def _stored(row: Row[Any]) -> StoredRubric:
     return StoredRubric._make(row)
+
+
+def _standing(connection: Connection, key: tuple[str, str, str]) -> Standing:
+    row = connection.execute(_rubrics().where(_of(*key), _V.status == "live")).first()
+    return Standing(
+        None if row is None else _stored(row),
+        decided(connection, key, "out"),
+        decided(connection, key, "in"),
+    )
+
+
+def _names(stored: StoredRubric | None) -> set[str]:
+    return {a["name"] for a in stored.body["aspects"]} if stored else set()
+
+
+def _turn(
+    connection: Connection, key: tuple[str, str, str], names: Collection[str], *, at: datetime
+) -> None:
+    place = dict(zip(("intent", "group_name", "other"), key, strict=True))
+    upsert(connection, turned, [place | {"name": name, "at": at} for name in sorted(names)])
 
 
 def _check_epoch(connection: Connection, epoch: int | None) -> None:

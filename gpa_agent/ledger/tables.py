@@ -33,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION: Final = "0004"
+SCHEMA_REVISION: Final = "0005"
 """The migration these tables stand for."""
 
 
@@ -277,5 +277,6 @@ decisions = Table(
     Column("other", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("verdict", Text, nullable=False, server_default="out"),
     PrimaryKeyConstraint("intent", "group_name", "other", "name"),
 )

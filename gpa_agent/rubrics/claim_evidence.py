@@ -19,7 +19,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,10 @@ _SIDE = re.compile(r"\bthe (first|second) side\b", re.IGNORECASE)
 """What prompts call the groups, whose names they never hold."""
 _LINKED_PREFERENCES = 10
 """Preferences linked to a claim on each side, one a person."""
+
+
+CLAIMED: Final = "claimed"
+"""Family of what a model claims."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,7 +393,7 @@ def _aspect(weighing: _Weighing, k: int, q: float, config: GateConfig) -> Aspect
         guidance=guidance,
         status="candidate" if reason else "approved",
         reason=reason,
-        family="claimed",
+        family=CLAIMED,
         evidence=evidence,
     )
 

@@ -72,12 +72,15 @@ class RubricIndex:
         entries = _entries(rubrics)
         if not entries or limit < 1:
             return []
-        collection = self._current(entries)
-        found = collection.query(
-            query_embeddings=self._encoder.encode([text]),
-            n_results=min(limit, len(entries)),
-            include=["distances"],
-        )
+        vector, nearest = self._encoder.encode([text]), min(limit, len(entries))
+        try:
+            found = _nearest(self._current(entries), vector, nearest)
+        except StoreError:
+            raise
+        except Exception as exc:  # noqa: BLE001 -- its files went while it was open
+            logger.warning("the rubric index is gone and is made anew: %s", type(exc).__name__)
+            wanted = _fingerprint(entries, self._encoder.name)
+            found = _nearest(self._build_elsewhere(entries, wanted), vector, nearest)
         distances = zip(found["ids"][0], found["distances"][0], strict=True)
         return [(*entries[id_], 1.0 - float(distance)) for id_, distance in distances]
 
@@ -144,6 +147,10 @@ class RubricIndex:
         for folder in self._folders():
             _wipe_unused(folder)
         return collection
+
+
+def _nearest(collection: Any, vector: Any, nearest: int) -> Any:  # noqa: ANN401 -- untyped library
+    return collection.query(query_embeddings=vector, n_results=nearest, include=["distances"])
 
 
 def _wipe_unused(folder: Path) -> None:

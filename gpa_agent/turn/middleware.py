@@ -112,7 +112,9 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             record: Whether turns are recorded to learn from.
             learn: ``background`` learns from them in a thread of this process; ``graph`` asks the
                 LangGraph server that serves the turn for a run of its graph ``learn``
-                (`gpa_agent.learning.graph.build_learn_graph`), and does nothing outside of one;
+                (`gpa_agent.learning.graph.build_learn_graph`), and does nothing outside of one,
+                nor after a turn that was not awaited (``invoke``, ``stream``): what waits then is
+                learned from by the next run that takes no conversation, or by ``gpa worker``;
                 ``off`` leaves that to ``gpa worker``, in a process of its own.
             group_models: A chat model tuned for a group, by group.
 
@@ -146,6 +148,21 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             enqueue=learn == "graph",
         )
         self._tailor.warm()
+        if record and learn == "background":
+            self._go_on_learning()
+
+    def _go_on_learning(self) -> None:
+        """Start on what an earlier process left, before anybody talks."""
+        ledger = self.workspace.ledger
+        try:
+            if (
+                ledger.count_waiting()
+                or ledger.events_since_refined()
+                or not (ledger.forgetting_settled() and ledger.forgetting_compacted())
+            ):
+                self.workspace.work_in_background()
+        except Exception as error:  # noqa: BLE001 -- fail open: the first recorded turn starts it too
+            self._tailor.degrade("learn", error)
 
     @property
     def degraded_total(self) -> int:

@@ -100,7 +100,6 @@ class Tailor:
         self._clock = clock
         self._lock = threading.Lock()
         self._degraded_total = 0
-        self._warm = False
 
     @property
     def degraded_total(self) -> int:
@@ -111,7 +110,6 @@ class Tailor:
         """Load what the first turn needs now, where no budget runs."""
         try:
             self.workspace.warm()
-            self._warm = True
         except Exception as error:  # noqa: BLE001 -- fail open: the turns will say so
             self.degrade("warm", error)
 
@@ -178,7 +176,7 @@ class Tailor:
     def _intent_at_hand(self, asked: Asked) -> Label | None:
         if asked.asker.intent is not None:
             return Label(asked.asker.intent, 1.0, "context")
-        if not self._warm:
+        if not self.workspace.is_loaded("intent"):
             return None
         if self.workspace.intent_classifier() is None:
             return _GENERAL
@@ -191,7 +189,7 @@ class Tailor:
             known = self.workspace.known_group(asked.asker.user_id)
             if known is not None:
                 return Label(known, 1.0, "known")
-        if not self._warm:
+        if not self.workspace.is_loaded("group"):
             return None
         if self.workspace.group_classifier() is None:
             return NOTHING_FOUND.label
@@ -208,7 +206,6 @@ class Tailor:
         text: str,
     ) -> Label:
         loaded = classifier()
-        self._warm = True
         if loaded is None or not text or self.mode == "plain":
             return without if loaded is None else NOTHING_FOUND.label
         label = loaded.classify([text])[0]

@@ -217,6 +217,20 @@ def has_classifier(folder: Path) -> bool:
     return (folder / CARD).is_file()
 
 
+def kept_mark(folder: Path) -> str | None:
+    """A mark of the classifier that is kept there, another for each; None where there is none.
+
+    Raises:
+        StoreError: If nobody can tell.
+    """
+    try:
+        return _digest((folder / CARD).read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise StoreError(f"cannot read {folder / CARD}: {exc}; check its permissions") from exc
+
+
 def _pack(arrays: dict[str, Any]) -> bytes:
     from safetensors.numpy import save  # noqa: PLC0415 -- only saving and loading need it
 
@@ -234,8 +248,8 @@ def _keep(folder: Path, weights: bytes, card: _Card | _SatisfactionCard) -> None
                 old.unlink(missing_ok=True)
 
 
-def _digest(weights: bytes) -> str:
-    return hashlib.sha256(weights).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read_card(path: Path, kind: type[_C]) -> _C:

@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Run:
 def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
     """Run ``gpa`` in this process."""
     for name in list(os.environ):
-        if name.startswith(("GPA_", "OPENAI_")):
+        if name.startswith(("GPA_", "OPENAI_", "COLUMNS")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

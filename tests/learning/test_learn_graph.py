@@ -41,6 +41,7 @@ def ws(tmp_path: Path) -> Iterator[Workspace]:
         refine_seconds=0.0,
         permutations=1999,
         bootstrap=100,
+        colluders=0.0,
     ) as opened:
         for conversation in ("c1", "c2"):
             for i, text in enumerate(SAID):
@@ -75,7 +76,7 @@ def test_one_conversation_is_handled_and_it_ends_where_nothing_is_due(ws: Worksp
     seen = steps(graph, {"conversation": "c1"})
     assert list(seen) == STAGES[:2]
     assert seen["detect_satisfaction"]["satisfaction"] == {"events": 3, "judged": 2, "busy": None}
-    assert ws.ledger.count_events() == {"waiting": 3, "done": 3, "shed": 0}
+    assert ws.ledger.count_events() == {"waiting": 3, "done": 3, "shed": 0, "failed": 0}
 
 
 def test_all_that_waits_is_handled_and_everything_weighed(ws: Workspace) -> None:
@@ -140,3 +141,10 @@ def test_a_failure_says_where_to_look_and_quotes_nobody(
         build_learn_graph(ws).invoke({})
     assert SAID[0] not in str(caught.value)
     assert ws.ledger.count_events()["waiting"] == 6
+
+
+def test_what_forgetting_left_is_undone(ws: Workspace) -> None:
+    ws.ledger.forget(ws.person("u1"))
+    assert not ws.ledger.forgetting_settled()
+    build_learn_graph(ws).invoke({"conversation": "c1"})
+    assert ws.ledger.forgetting_settled()

@@ -189,8 +189,8 @@ def test_what_a_few_people_could_have_brought_about_waits_unless_it_is_live() ->
     settled = settle(rubric(weak), None, publish="auto", held=(), colluders=0.2)
     assert statuses(settled) == {"weak": "approved"}
     assert settled.aspects[0].reason == (
-        "quarantined: 15% of one side's people, acting together, could have brought it about; "
-        "more than 20% are asked for"
+        "quarantined: it would not survive that 20% of one side's people had acted together (the "
+        "setting colluders), only 15%"
     )
     assert statuses(settle(rubric(weak), None, publish="auto", held=())) == {"weak": "live"}
     live = rubric(weak.model_copy(update={"status": "live"}), version=1)
@@ -248,3 +248,10 @@ def test_what_is_served_stays_a_little_over_the_mark_and_nothing_enters_there() 
         "new": "candidate",
     }
     assert settle(now, live, publish="auto", held=()).aspects[0].status == "retired"
+
+
+def test_a_claim_rests_on_several_people_by_itself() -> None:
+    claim = with_effect("said", 0.5, withstands=0.0).model_copy(update={"family": "claimed"})
+    assert statuses(settle(rubric(claim), None, publish="auto", held=())) == {"said": "live"}
+    watched = settle(rubric(claim), None, publish="auto", held=(), colluders=0.2)
+    assert statuses(watched) == {"said": "approved"}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from gpa_agent.errors import ModelError
 from gpa_agent.learning.worker import Worker
 from gpa_agent.ledger import Busy
 from gpa_agent.testing.chat_models import ScriptedChatModel
+from gpa_agent.understanding.satisfaction import EmbeddedSatisfaction
 
 PLEASED = "Perfect, that fixed it, thank you!"
 
@@ -51,11 +53,11 @@ def test_a_turn_and_its_feedback_wait_until_they_are_handled(ws: Workspace) -> N
     say(ws, 0)
     say(ws, 1)
     ws.feedback(conversation="t", turn=1, judgment=Judgment.DSAT)
-    assert ws.ledger.count_events() == {"waiting": 3, "done": 0, "shed": 0}
+    assert ws.ledger.count_events() == {"waiting": 3, "done": 0, "shed": 0, "failed": 0}
     assert [e.kind for e in ws.ledger.waiting_events()] == ["turn", "turn", "feedback"]
     handled = Worker(ws).handle()
     assert (handled.events, handled.judged, handled.explained) == (3, 1, 2)
-    assert ws.ledger.count_events() == {"waiting": 0, "done": 3, "shed": 0}
+    assert ws.ledger.count_events() == {"waiting": 0, "done": 3, "shed": 0, "failed": 0}
     assert ws.stats()["preferences"] > 0
 
 
@@ -103,10 +105,10 @@ def test_a_run_over_everything_leaves_nothing_waiting_and_nothing_shed(ws: Works
     ws.settings = ws.settings.model_copy(update={"queue_limit": 3})
     for n in range(5):
         say(ws, n)
-    assert ws.ledger.count_events() == {"waiting": 3, "done": 0, "shed": 2}
+    assert ws.ledger.count_events() == {"waiting": 3, "done": 0, "shed": 2, "failed": 0}
     assert ws.stats()["turns"] == 5
     ws.learn()
-    assert ws.ledger.count_events() == {"waiting": 0, "done": 5, "shed": 0}
+    assert ws.ledger.count_events() == {"waiting": 0, "done": 5, "shed": 0, "failed": 0}
     assert ws.stats()["judgments"] == 4
     assert ws.ledger.events_since_refined() == 0
 
@@ -193,3 +195,100 @@ def test_of_equal_runs_the_first_and_the_last_are_kept(ws: Workspace) -> None:
     first = [ws.learn() and ws.ledger.last_runs(9)[-1][0] for _ in range(5)]
     assert len(set(first)) == 1
     assert len(ws.ledger.last_runs(9)) == 2
+
+
+def test_what_is_handled_while_everything_is_weighed_is_news(ws: Workspace) -> None:
+    say(ws, 0)
+    mark = ws.ledger.last_event()
+    say(ws, 1)
+    Worker(ws).handle()
+    ws.ledger.events_learned(mark)
+    assert ws.ledger.events_since_refined() == 2
+    ws.ledger.events_learned(ws.ledger.last_event())
+    assert ws.ledger.events_since_refined() == 0
+
+
+def test_forgetting_somebody_learns_from_nothing_that_waits(ws: Workspace) -> None:
+    say(ws, 0)
+    ws.record_turn(
+        conversation="other",
+        key="0",
+        user="Hi",
+        assistant="Hello.",
+        user_id="another",
+        group=None,
+        intent=None,
+        trace={},
+    )
+    ws.forget("another")
+    assert ws.ledger.count_waiting() == 1
+    assert ws.catch_up().events == 1
+
+
+def test_a_look_reads_only_what_waits(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(ws, 0)
+
+    def fail() -> None:
+        raise AssertionError("every event there ever was is read at every look")
+
+    monkeypatch.setattr(ws.ledger, "count_events", fail)
+    assert Worker(ws).run_once().waiting == 0
+
+
+def test_where_forgetting_cannot_be_settled_learning_goes_on(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    say(ws, 0)
+    say(ws, 0, conversation="other")
+    in_the_way = ws.path / "chroma"
+    in_the_way.write_text("no folder")
+    unsettle(ws)
+    worker = Worker(ws)
+    assert worker.run_once().events == 2
+    worker.run_once()
+    assert [r.getMessage()[:43] for r in caplog.records] == [
+        "forgetting pauses, and tries again: cannot "
+    ]
+    in_the_way.unlink()
+    worker.run_once()
+    assert ws.ledger.forgetting_settled()
+
+
+def unsettle(ws: Workspace) -> None:
+    """Somebody was forgotten by a process that was killed then."""
+    ws.record_turn(
+        conversation="gone",
+        key="0",
+        user="Hi",
+        assistant="Hello.",
+        user_id="gone",
+        group=None,
+        intent=None,
+        trace={},
+    )
+    ws.ledger.forget(ws.person("gone"))
+
+
+def test_a_worker_that_is_closed_writes_nothing_more(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, closed = threading.Event(), threading.Event()
+    judge = EmbeddedSatisfaction.judge
+
+    def slow(reader: EmbeddedSatisfaction, turns: Any) -> Any:
+        reading.set()
+        closed.wait(20)
+        return judge(reader, turns)
+
+    monkeypatch.setattr(EmbeddedSatisfaction, "judge", slow)
+    for n in range(5):
+        say(ws, n)
+    worker = Worker(ws)
+    worker.start()
+    assert reading.wait(20)
+    worker.close()
+    thread = next(t for t in threading.enumerate() if t.name == "gpa-worker")
+    closed.set()
+    thread.join(20)
+    assert ws.ledger.count_waiting() == 5
+    assert ws.stats()["preferences"] == 0
