@@ -15,6 +15,8 @@ from gpa_agent import Aspect, Judgment, Rubric, Workspace
 from gpa_agent.conversations.records import Label
 from gpa_agent.embedding import HashingEncoder
 from gpa_agent.errors import DataError, UsageError, WorkspaceError
+from gpa_agent.evaluation.audit import audit
+from gpa_agent.learning.harm import Effects, served_effects
 from gpa_agent.rubrics.records import Contrast, ContrastModel
 
 
@@ -206,6 +208,95 @@ def test_rollback_restores_at_once_and_outlasts_learning(ws: Workspace) -> None:
     assert [v.version for v in ws.history(intent="explanation")] == [1, 2, 3, 4]
     with pytest.raises(UsageError, match="no version 9"):
         ws.rollback(intent="explanation", version=9)
+
+
+def explained(ws: Workspace) -> Rubric:
+    """What is live for explanations."""
+    rubric = ws.rubric(intent="explanation", group="novice")
+    assert rubric is not None
+    return rubric
+
+
+def published(ws: Workspace, *aspects: Aspect) -> None:
+    """Serve explanations so from now on."""
+    rubric = explained(ws).model_copy(update={"aspects": aspects})
+    ws.ledger.publish(rubric.model_dump(mode="json"), reason="a run")
+    ws.refresh()
+
+
+def opposite(aspect: Aspect) -> Aspect:
+    """What would have been found had the groups' tastes been the other's."""
+    assert aspect.evidence is not None
+    evidence = aspect.evidence.model_copy(update={"effect": -aspect.evidence.effect})
+    guidance = {group: f"Not so: {words}" for group, words in aspect.guidance.items()}
+    return aspect.model_copy(update={"guidance": guidance, "evidence": evidence})
+
+
+def test_what_was_rolled_back_to_outlasts_learning_until_it_is_rejected(ws: Workspace) -> None:
+    learned = explained(ws).aspects
+    published(ws, learned[0].model_copy(update={"name": "unfounded"}))
+    published(ws, *learned)
+    ws.rollback(intent="explanation", version=2)
+    ws.learn()
+    assert live_names(ws, "explanation") == {"unfounded"}
+    ws.reject(intent="explanation", name="unfounded")
+    ws.learn()
+    assert live_names(ws, "explanation") == set()
+
+
+def test_a_rollback_while_a_run_publishes_is_not_undone(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = explained(ws).aspects
+    published(ws, learned[0].model_copy(update={"name": "unfounded"}))
+    published(ws)
+    runs: list[None] = []
+
+    def meanwhile(*args: Any, **options: Any) -> Effects:
+        if not runs:
+            ws.rollback(intent="explanation", version=2)
+        runs.append(None)
+        return served_effects(*args, **options)
+
+    monkeypatch.setattr("gpa_agent.learning.pipeline.served_effects", meanwhile)
+    ws.learn()
+    assert len(runs) == 2
+    assert live_names(ws, "explanation") == {"unfounded", *(a.name for a in learned)}
+
+
+def test_neither_forgetting_nor_a_dip_lifts_the_quarantine_but_a_person_does(
+    ws: Workspace,
+) -> None:
+    found = explained(ws).aspects[0]
+    published(ws, opposite(found))
+    ws.learn()
+    assert explained(ws).aspects == (opposite(found),)
+    ws.forget("simulated-11-0-0000")
+    assert [a.guidance for a in explained(ws).aspects] == [opposite(found).guidance]
+    ws.learn()
+    assert [a.guidance for a in explained(ws).aspects] == [opposite(found).guidance]
+    published(ws)
+    ws.learn()
+    assert found.name not in live_names(ws, "explanation")
+
+    ws.approve(intent="explanation", name=found.name)
+    served = {a.name: a.guidance for a in explained(ws).aspects}
+    assert served[found.name] == found.guidance
+
+
+def test_what_was_approved_out_of_quarantine_waits_no_more(ws: Workspace) -> None:
+    found = explained(ws).aspects[0]
+    published(ws, opposite(found))
+    ws.learn()
+    waiting = {w.aspect for w in audit(ws).quarantined}
+    assert found.name in waiting
+    ws.approve(intent="explanation")
+    shown = [a.name for r in ws.rubrics() if r.intent == "explanation" for a in r.aspects]
+    assert len(shown) == len(set(shown))
+    assert not waiting & {w.aspect for w in audit(ws).quarantined}
+    assert not any(r.kind.startswith("quarantined") for r in audit(ws).refusals)
+    with pytest.raises(UsageError, match="nothing that waits"):
+        ws.approve(intent="explanation")
 
 
 def test_another_process_sees_a_change_within_a_second(ws: Workspace) -> None:

@@ -116,9 +116,12 @@ def _say_json(done: "WorkReport") -> None:
 
 
 def _say(done: "WorkReport") -> None:
-    weighed = f", weighed everything: {done.live} live" if done.refined else ""
+    weighed = f"; weighed everything: {done.live} items live" if done.refined else ""
+    if done.to_approve:
+        weighed += f", {done.to_approve} wait for `gpa rubrics approve`"
+    failed = f", {done.failed} failed" if done.failed else ""
     typer.echo(
         f"handled {done.events} events: {done.judged} turns judged, {done.explained} explained"
-        f"{weighed}; {done.waiting} wait",
+        f"{failed}; {done.waiting} more wait{weighed}",
         err=True,
     )

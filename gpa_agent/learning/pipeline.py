@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -221,6 +221,7 @@ def _publish(
     colluders = settings.colluders
     if colluders is None:
         colluders = COLLUDERS if ledger.last_event().seq else 0.0
+    lately = _lately(ledger, settings.half_life_days)
     settled: list[Rubric] = []
     for found in (*weighed.rubrics, *unfound):
         key = _place(found)
@@ -231,7 +232,7 @@ def _publish(
             publish="nothing" if republish else settings.publish,
             held=standing[key].held,
             pinned=standing[key].pinned,
-            lately=_lately(ledger, key, settings.half_life_days),
+            lately=lately(key),
             harmed=effects.harmed.get(key, {}),
             borne_out=effects.borne_out.get(key, {}),
             colluders=colluders,
@@ -257,14 +258,17 @@ def _place(rubric: Rubric) -> Place:
     return rubric.intent, rubric.contrast.group, rubric.contrast.other
 
 
-def _lately(ledger: Ledger, place: Place, half_life_days: float | None) -> dict[str, Aspect]:
-    """What is served no more, for as long as what was said for it counts half."""
-    intent, group, other = place
-    return last_served(
-        ledger.history(intent=intent, group=group, other=other),
-        turned=ledger.turned().get(place, {}),
-        since=None if half_life_days is None else ledger.now() - timedelta(days=half_life_days),
-    )
+def _lately(ledger: Ledger, half_life_days: float | None) -> Callable[[Place], dict[str, Aspect]]:
+    """What a rubric serves no more, for as long as what was said for it counts half or more."""
+    turned = ledger.turned()
+    since = None if half_life_days is None else ledger.now() - timedelta(days=half_life_days)
+
+    def lately(place: Place) -> dict[str, Aspect]:
+        intent, group, other = place
+        history = ledger.history(intent=intent, group=group, other=other)
+        return last_served(history, turned=turned.get(place, {}), since=since)
+
+    return lately
 
 
 def _unfound(

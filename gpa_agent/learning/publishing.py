@@ -7,14 +7,15 @@ trait or somebody rejects it; an aspect somebody rejected or rolled back stays o
 is approved again, and one somebody rolled back to stays as it is until it is rejected; one that
 the harm watch wants gone goes at once.
 
-Two things are not published by themselves, but wait for a person (``approved``, with a reason
+Three things are not published by themselves, but wait for a person (``approved``, with a reason
 that starts ``quarantined: ``; `docs/decisions/0012-quarantine.md`): a finding that a few people
-acting together could have brought about, and a large jump against what is live, or was lately.
+acting together could have brought about, a large jump against what is live or was lately, and
+other words for what a person rolled back to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from types import MappingProxyType
@@ -263,17 +264,17 @@ class _Life(NamedTuple):
 
     Attributes:
         aspect: As it was served.
-        version: The last version that had it.
+        began: When the last version that had it was published.
         ended: When the next one took its place.
     """
 
     aspect: Aspect
-    version: StoredRubric
+    began: datetime
     ended: datetime
 
 
 def last_served(
-    history: Iterable[StoredRubric],
+    history: Sequence[StoredRubric],
     *,
     turned: Mapping[str, datetime] = MappingProxyType({}),
     since: datetime | None = None,
@@ -287,19 +288,18 @@ def last_served(
         turned: When the harm watch took items out.
         since: What was served later than that is lately; None: all is.
     """
+    served = [_served(Rubric.model_validate(stored.body)) for stored in history]
     lives: dict[str, _Life] = {}
-    now: Rubric | None = None
-    for stored, after in pairwise(history):
-        for aspect in _served(Rubric.model_validate(stored.body)).values():
-            lives[aspect.name] = _Life(aspect, stored, after.created_at)
-        now = Rubric.model_validate(after.body)
-    serving = _served(now)
+    for items, (stored, after) in zip(served, pairwise(history), strict=False):
+        for name, aspect in items.items():
+            lives[name] = _Life(aspect, stored.created_at, after.created_at)
+    serving = served[-1] if served else {}
     return {
         name: life.aspect
         for name, life in lives.items()
         if name not in serving
         and (since is None or life.ended >= since)
-        and not (name in turned and turned[name] >= life.version.created_at)
+        and not (name in turned and turned[name] >= life.began)
     }
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -66,8 +67,10 @@ class WorkReport(Handled):
 
     refined: bool = False
     """Whether everything was weighed again."""
-    live: int = 0
-    """Aspects live after it; 0 where nothing was weighed."""
+    live: int | None = None
+    """Aspects live after it; None where nothing was weighed."""
+    to_approve: int | None = None
+    """Aspects that wait for ``gpa rubrics approve``, the quarantined among them; as ``live``."""
     waiting: int = 0
     """Events that wait still."""
     seconds: float = 0.0
@@ -267,12 +270,12 @@ class Worker:
         )
 
     def _report(self, handled: Handled, learned: LearnReport | None, started: float) -> WorkReport:
-        rubrics = learned.rubrics if learned is not None else []
-        live = [a for rubric in rubrics for a in rubric.aspects if a.status == "live"]
+        found = Counter(a.status for r in learned.rubrics for a in r.aspects) if learned else None
         return WorkReport(
             **handled.model_dump(),
             refined=learned is not None,
-            live=len(live),
+            live=None if found is None else found["live"],
+            to_approve=None if found is None else found["approved"],
             waiting=self._workplace.ledger.count_waiting(),
             seconds=time.perf_counter() - started,
         )

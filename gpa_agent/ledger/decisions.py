@@ -32,11 +32,6 @@ class Decisions(Store):
         with self._read() as connection:
             return decided(connection, (intent, group, other), "out")
 
-    def pinned(self, intent: str, group: str, other: str) -> frozenset[str]:
-        """Names of the aspects that stay in whatever a run finds."""
-        with self._read() as connection:
-            return decided(connection, (intent, group, other), "in")
-
     def hold(self, intent: str, group: str, other: str, *, names: Collection[str]) -> None:
         """Take aspects out until they are released."""
         with self._write() as connection:

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 WITHIN = 0.8
 """Share of people whose contribution is not cut, where more than the rest say anything."""
-_NEAR_END = 2.33
-"""Standard errors below the effect: exceeded by chance once in a hundred (one-sided, normal)."""
+_NEAR_END = 1.96
+"""Standard errors below the effect: the near end of its 95% interval."""
 
 
 def withstands(

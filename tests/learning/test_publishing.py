@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from gpa_agent.learning.publishing import (
     HELD,
     MAX_LIVE,
+    PINNED,
     QUARANTINED,
     changes,
+    last_served,
     only_live,
     settle,
 )
+from gpa_agent.ledger.rows import StoredRubric
 from gpa_agent.rubrics.gate import GateConfig
 from gpa_agent.rubrics.records import Aspect, ContrastModel, Evidence, Rubric
 
@@ -255,3 +260,71 @@ def test_a_claim_rests_on_several_people_by_itself() -> None:
     assert statuses(settle(rubric(claim), None, publish="auto", held=())) == {"said": "live"}
     watched = settle(rubric(claim), None, publish="auto", held=(), colluders=0.2)
     assert statuses(watched) == {"said": "approved"}
+
+
+def test_what_a_person_rolled_back_to_stays_as_it_is_unless_it_does_harm() -> None:
+    live = rubric(aspect("gone", "live"), with_effect("other", 0.5, status="live"), version=3)
+    reworded = aspect("other", "approved").model_copy(update={"guidance": {"a": "reworded"}})
+    pinned = {"gone", "other"}
+    for publish in ("auto", "review", "nothing"):
+        settled = settle(rubric(reworded), live, publish=publish, held=(), pinned=pinned)
+        assert statuses(settled) == {"gone": "live", "other": "approved"}
+        assert settled.aspects[0].reason == f"{QUARANTINED}{PINNED}"
+        assert changes(live, settled) is None
+    harmed = settle(
+        rubric(reworded), live, publish="auto", held=(), pinned=pinned, harmed={"gone": "less"}
+    )
+    assert changes(live, harmed) == "removed gone"
+
+
+def test_where_nothing_is_opened_a_jump_still_waits_and_nothing_is_lost_by_it() -> None:
+    live = rubric(with_effect("one", 0.5, status="live"), version=1)
+    found = rubric(with_effect("one", -0.5))
+    settled = settle(found, live, publish="nothing", held=())
+    assert settled == settle(found, live, publish="auto", held=())
+    assert statuses(settled) == {"one": "approved"}
+    assert changes(live, settled) is None
+    more = settle(
+        rubric(with_effect("one", 0.5), aspect("new", "approved")),
+        live,
+        publish="nothing",
+        held=(),
+    )
+    assert statuses(more) == {"one": "live", "new": "approved"}
+    assert more.aspects[1].reason is None
+    gone = settle(rubric(), live, publish="nothing", held=())
+    assert changes(live, gone) == "removed one"
+
+
+def test_what_turns_what_was_served_until_lately_waits_too() -> None:
+    before = {"one": with_effect("one", 0.5, status="live")}
+    settled = settle(rubric(with_effect("one", -0.5)), None, publish="auto", held=(), lately=before)
+    assert statuses(settled) == {"one": "approved"}
+    assert "opposite" in (settled.aspects[0].reason or "")
+    again = settle(rubric(with_effect("one", 0.5)), None, publish="auto", held=(), lately=before)
+    assert statuses(again) == {"one": "live"}
+
+
+def on(day: int) -> datetime:
+    return datetime(2026, 1, day, tzinfo=UTC)
+
+
+def version(number: int, day: int, *names: str) -> StoredRubric:
+    body = rubric(*(aspect(n, "live") for n in names), version=number).model_dump(mode="json")
+    return StoredRubric("i", "a", "b", number, "retired", on(day), "", body)
+
+
+def test_served_lately_is_what_went_not_long_ago_and_not_for_its_harm() -> None:
+    history = [
+        version(1, 1, "old", "harmed", "new"),
+        version(2, 5, "harmed", "new", "back"),
+        version(3, 9, "new"),
+        version(4, 12, "new", "harmed"),
+        version(5, 15, "back"),
+    ]
+    assert last_served(history).keys() == {"old", "harmed", "new"}
+    assert last_served(history, since=on(9)).keys() == {"harmed", "new"}
+    # It harmed, came again, and went for another reason; then for the same.
+    assert "harmed" in last_served(history, turned={"harmed": on(9)})
+    assert "harmed" not in last_served(history, turned={"harmed": on(15)})
+    assert last_served([]) == last_served(history[:1]) == {}

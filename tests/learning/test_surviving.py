@@ -17,6 +17,7 @@ from gpa_agent.evaluation.audit import audit
 from gpa_agent.learning import stages
 from gpa_agent.learning.stages import Labeller
 from gpa_agent.learning.worker import Worker
+from gpa_agent.preferences.embedded import explain
 from gpa_agent.rubrics.traits import measuring
 from gpa_agent.understanding.satisfaction import EmbeddedSatisfaction
 
@@ -118,7 +119,7 @@ def test_what_a_person_can_mend_is_no_turn_s_fault(
 def test_feedback_on_a_turn_that_failed_waits(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "explain", failing(stages.explain))
+    monkeypatch.setattr(stages, "explain", failing(explain))
     worker = Worker(ws)
     worker.drain()
     ws.feedback(conversation="b", turn=0, judgment=Judgment.NEITHER)

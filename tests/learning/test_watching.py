@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -69,9 +70,29 @@ os._exit(ws.rubric(intent="poetry", group="novice") is None)
 """
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no forks here")
-def test_a_forked_child_follows_too(workspace: Workspace) -> None:
-    command = [sys.executable, "-c", FORKING, str(workspace.path)]
+HOLDING = """
+import os, threading
+from gpa_agent.learning.own_lock import OwnLock
+lock, held, over = OwnLock(), threading.Event(), threading.Event()
+def hold():
+    with lock:
+        held.set()
+        over.wait()
+threading.Thread(target=hold).start()
+held.wait()
+if not (child := os.fork()):
+    with lock:
+        os._exit(0)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+over.set()
+raise SystemExit(status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.parametrize("script", [FORKING, HOLDING], ids=["follows", "has its own locks"])
+def test_a_forked_child(workspace: Workspace, script: str) -> None:
+    command = [sys.executable, "-c", script, str(workspace.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
 

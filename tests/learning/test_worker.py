@@ -221,7 +221,7 @@ def test_forgetting_somebody_learns_from_nothing_that_waits(ws: Workspace) -> No
         trace={},
     )
     ws.forget("another")
-    assert ws.ledger.count_waiting() == 1
+    assert ws.ledger.count_events()["waiting"] == 1
     assert ws.catch_up().events == 1
 
 
@@ -290,5 +290,5 @@ def test_a_worker_that_is_closed_writes_nothing_more(
     thread = next(t for t in threading.enumerate() if t.name == "gpa-worker")
     closed.set()
     thread.join(20)
-    assert ws.ledger.count_waiting() == 5
+    assert ws.ledger.count_events()["waiting"] == 5
     assert ws.stats()["preferences"] == 0

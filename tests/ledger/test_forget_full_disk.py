@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -62,6 +63,6 @@ def test_after_a_failure_rewriting_is_left_alone_for_an_hour(
         assert not any(forgetful.compact() for _ in range(3))
     assert len(tried) == 1
     assert not forgetful.compact()
-    later = module.time.monotonic() + 3600
-    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    later = time.monotonic() + 3600
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     assert forgetful.compact()

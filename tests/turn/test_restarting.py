@@ -36,7 +36,7 @@ def test_nothing_waits_and_nothing_starts(ws: Workspace) -> None:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_what_an_earlier_process_left_is_worked_on_at_once(ws: Workspace, forgotten: bool) -> None:  # noqa: FBT001
+def test_what_an_earlier_process_left_is_worked_on_at_once(ws: Workspace, forgotten: bool) -> None:
     say(ws, "ann")
     if forgotten:
         ws.ledger.forget(ws.person("ann"))
