@@ -496,7 +496,10 @@ class Workspace:
         return self._changed(editing.reject(self.ledger, intent=intent, name=name, group=group))
 
     def rollback(self, *, intent: str, version: int, group: str | None = None) -> Rubric:
-        """Serve an earlier version again, at once; what it lacks stays out until approved.
+        """Serve an earlier version again, at once.
+
+        What it lacks stays out until approved, and what it has stays until rejected, or until
+        the harm watch takes it out.
 
         Raises:
             UsageError: There is no such version, or the intent has several contrasts and

@@ -288,12 +288,12 @@ def test_what_was_approved_out_of_quarantine_waits_no_more(ws: Workspace) -> Non
     found = explained(ws).aspects[0]
     published(ws, opposite(found))
     ws.learn()
-    waiting = {w.aspect for w in audit(ws).quarantined}
+    waiting = {w.aspect for w in audit(ws).to_approve}
     assert found.name in waiting
     ws.approve(intent="explanation")
     shown = [a.name for r in ws.rubrics() if r.intent == "explanation" for a in r.aspects]
     assert len(shown) == len(set(shown))
-    assert not waiting & {w.aspect for w in audit(ws).quarantined}
+    assert not waiting & {w.aspect for w in audit(ws).to_approve}
     assert not any(r.kind.startswith("quarantined") for r in audit(ws).refusals)
     with pytest.raises(UsageError, match="nothing that waits"):
         ws.approve(intent="explanation")

@@ -19,7 +19,6 @@ from gpa_agent.evaluation.course import Course, Point
 from gpa_agent.evaluation.items import Items, items_of
 from gpa_agent.learning import editing
 from gpa_agent.learning.lift import Enough, Lift, Tally
-from gpa_agent.learning.publishing import is_quarantined
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.served import OutcomeRow
 from gpa_agent.rubrics.records import ContrastModel, Rubric
@@ -173,7 +172,7 @@ class Audit(_Frozen):
     learned: tuple[LearnedVersion, ...]
     """Newest first."""
     queue: Queue
-    quarantined: tuple[Waiting, ...]
+    to_approve: tuple[Waiting, ...]
     notes: tuple[str, ...]
 
     @property
@@ -224,7 +223,7 @@ def audit(
         degraded=seen.degraded(),
         learned=_learned(ledger, rubrics, since),
         queue=queue,
-        quarantined=_quarantined(rubrics),
+        to_approve=_to_approve(rubrics),
         notes=tuple(_notes(seen, overall, queue, since)),
     )
 
@@ -316,17 +315,17 @@ def _refusals(rubrics: Sequence[Rubric]) -> tuple[Refused, ...]:
     )
 
 
-def _quarantined(rubrics: Sequence[Rubric]) -> tuple[Waiting, ...]:
+def _to_approve(rubrics: Sequence[Rubric]) -> tuple[Waiting, ...]:
     return tuple(
         Waiting(
             intent=rubric.intent,
             contrast=rubric.contrast,
             aspect=aspect.name,
-            reason=aspect.reason or "",
+            reason=aspect.reason or "publishing waits for approval (publish=review)",
         )
         for rubric in rubrics
         for aspect in rubric.aspects
-        if is_quarantined(aspect)
+        if aspect.status == "approved"
     )
 
 

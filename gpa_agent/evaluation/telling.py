@@ -47,7 +47,7 @@ def sections(told: Audit) -> list[Section]:
         _refusals(told),
         _degraded(told),
         _learned(told),
-        _quarantined(told),
+        _to_approve(told),
         _queue(told),
     ]
 
@@ -238,13 +238,13 @@ def _learned(told: Audit) -> Section:
     )
 
 
-def _quarantined(told: Audit) -> Section:
+def _to_approve(told: Audit) -> Section:
     return Section(
-        "quarantined",
+        "to_approve",
         "Items that wait for a person",
-        ("`gpa rubrics approve` serves them.",) if told.quarantined else ("None.",),
+        ("`gpa rubrics approve` serves them.",) if told.to_approve else ("None.",),
         ("intent", "contrast", "item", "why"),
-        tuple((w.intent, contrast(w.contrast), w.aspect, w.reason) for w in told.quarantined),
+        tuple((w.intent, contrast(w.contrast), w.aspect, w.reason) for w in told.to_approve),
     )
 
 

@@ -171,6 +171,8 @@ def _learn(
     newest, epoch = ledger.last_event(), ledger.forget_epoch()
     found = finder.find(ledger, settings, progress)
     clock = time.perf_counter()
+    # Whoever was told to stop is heard here for the last time.
+    progress("publish", 0, None)
     rubrics = _publish(ledger, found.weighed, settings, republish, epoch)
     published = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
     report = _report(rubrics, found, settings).model_copy(

@@ -17,7 +17,7 @@ from gpa_agent.ledger.tables import events, meta, turned
 from gpa_agent.ledger.upserts import upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
 EventKind = Literal["turn", "feedback"]
@@ -184,16 +184,6 @@ class Events(Store):
             ):
                 found.setdefault((intent, group, other), {})[name] = at
         return found
-
-    def turn_aspects(self, intent: str, group: str, other: str, *, names: Collection[str]) -> None:
-        """Note that aspects please no more whom they pleased, from now on."""
-        at = self._clock()
-        rows = [
-            {"intent": intent, "group_name": group, "other": other, "name": name, "at": at}
-            for name in sorted(names)
-        ]
-        with self._write() as connection:
-            upsert(connection, turned, rows)
 
 
 def add_event(
