@@ -200,6 +200,20 @@ _REFUSALS: Final = (
         r"\b(?:they|users?) (?:are|is) (?:always )?(?:right|correct|brilliant|smart)|\bgenius\b|"
         r"\bhow (?:smart|clever|brilliant|right) \w+|\b(?:want|wants|like|likes) to hear\b",
     ),
+    _Refusal(
+        "is a rule to flatter",
+        r"\bsay(?:ing)? yes to\b|\b(?:with|by) a (?:full|firm|clear|simple) yes\b",
+    ),
+    _Refusal(
+        "concerns honesty",
+        r"\bkeep(?:ing)? (?:quiet|silent) about\b|"
+        r"\b(?:never|don'?t|do not) mention (?:doubts?|mistakes?|errors?)\b",
+    ),
+    _Refusal(
+        "asks for personal data",
+        r"\bask(?:ing|s)?\b(?: \w+){0,3}? (?:for )?(?:their|the user'?s|users'?) "
+        r"(?:e-?mail|phone|address|passwords?|full name|birthda\w+|card|account)",
+    ),
     # Promotion.
     _Refusal(
         "promotes something",
