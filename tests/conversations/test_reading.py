@@ -139,15 +139,16 @@ def test_memory_is_constant_however_many_lines(tmp_path: Path, lines: int) -> No
         for i in range(lines):
             file.write(f'{{"id": {i}, "messages": [{{"role": "user", "content": "question"}}]}}\n')
     peaks: list[int] = []
-    # The first round fills the interpreter's own caches and is not compared.
-    for count in (1_000, 1_000, lines):
+    # The first round fills the interpreter's own caches and is not compared; of two long rounds the
+    # smaller counts, since a thread that another test has left may allocate meanwhile.
+    for count in (1_000, 1_000, lines, lines):
         records = read_log(path)
         tracemalloc.start()
         for _, _record in zip(range(count), records, strict=False):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[2] < peaks[1] + lines  # bytes: one a line would already show
+    assert min(peaks[2:]) < peaks[1] + lines  # bytes: one a line would already show
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

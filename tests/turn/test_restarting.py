@@ -10,6 +10,8 @@ import pytest
 from gpa_agent.turn.middleware import GPAMiddleware
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpa_agent.workspace import Workspace
 
 
@@ -26,17 +28,22 @@ def say(ws: Workspace, user: str) -> None:
     )
 
 
-def learning() -> bool:
-    return "gpa-worker" in {running.name for running in threading.enumerate()}
+@pytest.fixture
+def learning() -> Callable[[], bool]:
+    """Whether a worker's thread has started since; other tests may have left theirs."""
+    before = set(threading.enumerate())
+    return lambda: any(t.name == "gpa-worker" for t in set(threading.enumerate()) - before)
 
 
-def test_nothing_waits_and_nothing_starts(ws: Workspace) -> None:
+def test_nothing_waits_and_nothing_starts(ws: Workspace, learning: Callable[[], bool]) -> None:
     GPAMiddleware(ws)
     assert not learning()
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_what_an_earlier_process_left_is_worked_on_at_once(ws: Workspace, forgotten: bool) -> None:
+def test_what_an_earlier_process_left_is_worked_on_at_once(
+    ws: Workspace, forgotten: bool, learning: Callable[[], bool]
+) -> None:
     say(ws, "ann")
     if forgotten:
         ws.ledger.forget(ws.person("ann"))
