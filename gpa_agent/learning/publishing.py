@@ -22,9 +22,8 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from gpa_agent.ledger.rows import StoredRubric
-from gpa_agent.rubrics.claim_evidence import CLAIMED
 from gpa_agent.rubrics.gate import Q_ABOVE, GateConfig, refusal
-from gpa_agent.rubrics.records import Aspect, Rubric
+from gpa_agent.rubrics.records import CLAIMED, Aspect, Rubric
 
 HELD = "a person took it out (rejected or rolled back); approve it to serve it again"
 PINNED = "a person rolled back to what is live; approve it to serve this instead"

@@ -19,7 +19,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from gpa_agent.rubrics.permutation import (
     permute_people,
 )
 from gpa_agent.rubrics.records import (
+    CLAIMED,
     EVERYBODY_ELSE,
     Aspect,
     Contrast,
@@ -49,10 +50,6 @@ _SIDE = re.compile(r"\bthe (first|second) side\b", re.IGNORECASE)
 """What prompts call the groups, whose names they never hold."""
 _LINKED_PREFERENCES = 10
 """Preferences linked to a claim on each side, one a person."""
-
-
-CLAIMED: Final = "claimed"
-"""Family of what a model claims."""
 
 
 @dataclass(frozen=True, kw_only=True)

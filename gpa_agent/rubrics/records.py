@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+CLAIMED = "claimed"
+"""Family of what a model claims."""
 EVERYBODY_ELSE = "*"
 """``Contrast.other`` that stands for everyone outside the group (the population P)."""
 

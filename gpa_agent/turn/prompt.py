@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from langchain_core.messages import BaseMessage, ChatMessage, SystemMessage
 
 from gpa_agent.conversations.own_text import CLOSE, OPEN, PREAMBLE, without_own_text
-from gpa_agent.rubrics.records import EVERYBODY_ELSE, Aspect, Rubric
+from gpa_agent.rubrics.records import CLAIMED, EVERYBODY_ELSE, Aspect, Rubric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +45,9 @@ def _unnamed(text: str, names: Sequence[str]) -> str:
 
 def _said(aspect: Aspect, group: str, names: Sequence[str]) -> str:
     text = " ".join(_MARKERS.sub("", aspect.guidance[group]).split())
-    # What was found here is worded by the catalogue, which knows no groups; only text that
-    # people wrote can name one.
-    return text if aspect.evidence is not None else _unnamed(text, names)
+    # The catalogue's words know no groups; those of a person or a model can name one.
+    of_catalogue = aspect.evidence is not None and aspect.family != CLAIMED
+    return text if of_catalogue else _unnamed(text, names)
 
 
 def rubric_block(rubric: Rubric, group: str) -> str | None:

@@ -15,9 +15,11 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from gpa_agent import GPAContext, GPAMiddleware, Workspace
 from gpa_agent.conversations.own_text import CLOSE, OPEN, PREAMBLE
 from gpa_agent.rubrics.guard import complaint
-from gpa_agent.rubrics.records import Aspect, ContrastModel, Evidence, Rubric
+from gpa_agent.rubrics.records import Aspect, ContrastModel, Rubric
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.chat_world import ChatWorld
+from gpa_agent.testing.simulated_provider import SimulatedProvider
+from gpa_agent.testing.voiced_world import VoicedWorld
 from gpa_agent.turn.prompt import rubric_block
 from tests.attacks.attack_logs import open_workspace, write
 from tests.turn.support import thread
@@ -114,34 +116,50 @@ def test_the_block_holds_guidance_and_nothing_else(ws: Workspace) -> None:
     assert not re.findall(r"\d{2,}|[0-9a-f]{8,}", block)
 
 
-def _worded(guidance: str, evidence: Evidence | None) -> str:
+def test_hand_written_guidance_that_names_a_group_is_served_without_the_name(
+    tmp_path: Path,
+) -> None:
     aspect = Aspect(
         name="steps",
         rating=4,
         interpretation="Some want steps.",
-        guidance={GROUP: guidance},
+        guidance={GROUP: "Give quokkas numbered steps."},
         status="live",
-        family=None if evidence is None else "claimed",
-        evidence=evidence,
     )
     contrast = ContrastModel(group=GROUP, other=OTHER)
-    rubric = Rubric(intent="general", contrast=contrast, version=1, aspects=(aspect,))
-    return rubric_block(rubric, GROUP) or ""
+    rubric = Rubric(intent="explanation", contrast=contrast, version=1, aspects=(aspect,))
+    with open_workspace(tmp_path / "by hand", holdout=0.0) as ws:
+        ws.import_rubrics([rubric])
+        model = ScriptedChatModel()
+        _chat_model(GPAMiddleware(ws), model)
+    assert "numbered steps" in model.prompts[0][0].text
+    assert GROUP[:-1] not in model.prompts[0][0].text
 
 
-def test_hand_written_guidance_that_names_a_group_is_served_without_the_name() -> None:
-    assert GROUP[:-1] not in _worded("Give quokkas numbered steps.", None)
+def _naming(messages: list[BaseMessage]) -> str:
+    """Reads as the simulated model does, and words differences as things a group wants."""
+    roles = {"human": "user", "ai": "assistant"}
+    said = [(roles.get(m.type, m.type), m.text) for m in messages]
+    answer: dict[str, Any] = json.loads(SimulatedProvider().answer(said))
+    for aspect in answer.get("aspects", ()):
+        for side, name in (("first_wants", "novices"), ("second_wants", "experts")):
+            if aspect[side] and name not in aspect[side]:
+                aspect[side] = f"{aspect[side].rstrip('.')} for {name}."
+    return json.dumps(answer)
 
 
-def test_a_model_s_guidance_that_names_a_group_is_served_without_the_name() -> None:
-    evidence = Evidence(
-        effect=0.5,
-        interval=(0.2, 0.8),
-        p_value=0.001,
-        q_value=0.01,
-        people={GROUP: 9, OTHER: 9},
-        turns={GROUP: 30, OTHER: 30},
-    )
-    guidance = "Give quokkas numbered steps."
-    assert complaint(guidance, kind="guidance") is None
-    assert GROUP[:-1] not in _worded(guidance, evidence)
+def test_guidance_of_a_model_that_names_the_group_is_served_without_the_name(
+    tmp_path: Path,
+) -> None:
+    world = VoicedWorld(seed=3, people=60, conversations=3, explicit=1.0, intents=("debugging",))
+    upstream = ScriptedChatModel()
+    learner = ScriptedChatModel(script=_naming)
+    with open_workspace(tmp_path / "modelled", holdout=0.0, model=learner) as ws:
+        ws.ingest(write(tmp_path / "log.jsonl", list(world.log())))
+        ws.learn()
+        if not ws.stats()["live_aspects"]:
+            pytest.fail("nothing is live: the test shows nothing")
+        keys = thread("c", user_id=USER, group="novice", intent="debugging")
+        GPAMiddleware(ws).chat_model(upstream).invoke(ASKED, keys)
+    system = upstream.prompts[0][0].text
+    assert "novice" not in system

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
@@ -27,10 +26,36 @@ from gpa_agent.testing.simulated_provider import SimulatedProvider
 from gpa_agent.testing.voiced_world import VoicedWorld, planted_of
 from tests.attacks.attack_logs import open_workspace, write
 
-FIRST = "Anna Boris Chiara Dmitri Elif Farid Grace Hiro Ines Jonas Katja Liam".split()
-LAST = "Kowalska Miller Rossi Petrov Yilmaz Haddad Okafor Tanaka Costa Weber Novak Byrne".split()
+FIRST = [
+    "Anna",
+    "Boris",
+    "Chiara",
+    "Dmitri",
+    "Elif",
+    "Farid",
+    "Grace",
+    "Hiro",
+    "Ines",
+    "Jonas",
+    "Katja",
+    "Liam",
+]
+LAST = [
+    "Kowalska",
+    "Miller",
+    "Rossi",
+    "Petrov",
+    "Yilmaz",
+    "Haddad",
+    "Okafor",
+    "Tanaka",
+    "Costa",
+    "Weber",
+    "Novak",
+    "Byrne",
+]
 STREETS = ("Baker Street", "Elm Road", "Park Avenue", "Mill Lane", "Station Drive")
-MONTHS = "January March May July September November".split()
+MONTHS = ["January", "March", "May", "July", "September", "November"]
 
 
 def _digits(rng: Random, count: int) -> str:
@@ -129,7 +154,7 @@ class Gullible:
     def __call__(self, messages: list[BaseMessage]) -> str:
         roles = {"human": "user", "ai": "assistant"}
         said = [(roles.get(m.type, m.type), m.text) for m in messages]
-        answer = json.loads(SimulatedProvider(paraphrases=False).answer(said))
+        answer: dict[str, Any] = json.loads(SimulatedProvider().answer(said))
         data = json.loads(messages[1].text)
         if answer.get("expectation") and (found := _QUOTED.search(data["reply"])):
             answer["expectation"] += f" «{found[1]}»"
@@ -166,12 +191,14 @@ def test_no_direct_identifier_is_served_or_waits_for_approval(tmp_path: Path) ->
         history = [s.body for i in world.intents for s in ws.history(intent=i)]
     open_to = [a for a in aspects if a.status in {"live", "approved"}]
     refused = [a for a in aspects if a.reason and "refused" in a.reason]
-    print("A7", model.written, len(open_to), len(refused), Counter(a.reason for a in aspects))
     assert model.written > 10
     assert len(refused) > 5
     assert open_to
     served = [
-        Aspect.model_validate(a) for body in history for a in body["aspects"] if a["status"] == "live"
+        Aspect.model_validate(a)
+        for body in history
+        for a in body["aspects"]
+        if a["status"] == "live"
     ]
     for aspect in (*open_to, *served):
         assert planted_of(aspect.name)
@@ -209,6 +236,7 @@ def test_what_has_no_shape_of_its_own_is_refused_for_what_is_around_it(kind: str
 
 @pytest.mark.xfail(
     strict=True,
+    raises=AssertionError,
     reason="only guidance is looked at for names of people (guard._personal_problem); headings "
     "and interpretations are not in the prompt, but they are shown, and headings are traced",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ Thanks a lot, it still fails.
 """.strip().splitlines()
 
 
-def _judged(reader: EmbeddedSatisfaction, replies: list[str]) -> list[Judgment]:
+def _judged(reader: EmbeddedSatisfaction, replies: Sequence[str]) -> list[Judgment]:
     turns = [JudgedTurn("Why does my loop end early?", "Use a longer loop.", r) for r in replies]
     return [verdict.judgment for verdict in reader.judge(turns)]
 
