@@ -112,6 +112,8 @@ def case_of(
         first=tuple(merged(shown.first)),
         other=tuple(merged(shown.other)),
         heard=tuple(t.voiced for t in part.testing),
+        # Of those that are made one: each counts as the person who voiced it.
+        people={v.id: v.person for v in (*shown.first, *shown.other)},
         standing=kept.found if kept else (),
         known=_known(part, kept) if kept else unasked(0, 0),
     )

@@ -373,3 +373,13 @@ def test_thumbs_without_a_word_are_told_apart_from_no_judgment(tmp_path: Path) -
         notes = ws.learn().notes
     assert any("none has a reply" in note for note in notes)
     assert not any("No judged answer: nothing" in note for note in notes)
+
+
+def test_people_who_say_the_same_in_the_same_words_are_as_many_people(tmp_path: Path) -> None:
+    model = SimulatedChatModel(provider=SimulatedProvider(paraphrases=False))
+    log = tmp_path / "log.jsonl"
+    write_log(WORLD, log)
+    with open_workspace(tmp_path / "ws", model=model) as ws:
+        ws.ingest(log)
+        report = ws.learn()
+    assert sum(a.status == "live" for r in report.rubrics for a in r.aspects) >= 6
