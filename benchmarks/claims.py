@@ -232,7 +232,14 @@ def by_rating(heard: Heard, world: VoicedWorld, engine: InThread) -> list[Served
 def _case(part: Sided, *, merge: bool) -> Case:
     first, other = (_merged(s) if merge else tuple(s) for s in (part.first, part.other))
     heard = tuple(t.voiced for t in part.testing)
-    return Case(intent=part.intent, contrast=part.contrast, first=first, other=other, heard=heard)
+    return Case(
+        intent=part.intent,
+        contrast=part.contrast,
+        first=first,
+        other=other,
+        heard=heard,
+        people={v.id: v.person for v in (*part.first, *part.other)},
+    )
 
 
 def _merged(side: Sequence[Voiced]) -> tuple[Voiced, ...]:

@@ -52,9 +52,9 @@ class Case:
     """The same of the other side."""
     heard: tuple[Voiced, ...]
     """What both sides' people of the testing part voiced, to be attributed."""
-    people: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Who voiced each preference of the two sides, by its id, also those that another stands for;
-    where it is empty every preference stands for its own person alone."""
+    people: Mapping[str, str]
+    """Who voiced each preference of the finding part, by its id, also those that another stands
+    for: people are counted, not preferences."""
     standing: tuple[Claim, ...] = ()
     """Claims of an earlier run that the fold goes on from: what is still true keeps its name."""
     known: NDArray[np.int8] = field(default_factory=lambda: unasked(0, 0))
@@ -113,8 +113,7 @@ def claim(case: Case, config: FoldConfig, *, min_people: int) -> Flow[Claimed]:
     """
     carried = [c.item for c in case.standing]
     folded: Folded = yield from fold(case.first, case.other, config, carried)
-    people = case.people or {v.id: v.person for v in (*case.first, *case.other)}
-    revised = revise(case.standing, folded, people, min_people=min_people)
+    revised = revise(case.standing, folded, case.people, min_people=min_people)
     nothing = Claimed(
         wishes=unasked(len(case.heard), 0),
         fresh=np.zeros((len(case.heard), 0), dtype=bool),
