@@ -54,6 +54,7 @@ from gpa_agent.rubrics.claim_evidence import weigh_claims
 from gpa_agent.rubrics.claims import Claimed, claim
 from gpa_agent.rubrics.fold import FoldConfig, Voiced
 from gpa_agent.rubrics.merging import comparable, merge_near_duplicates
+from gpa_agent.rubrics.personal import checked_with
 from gpa_agent.rubrics.records import Contrast
 from gpa_agent.rubrics.weighing import Weighed
 from gpa_agent.settings import Settings
@@ -399,6 +400,8 @@ def _notes(
             f"{unsupported} claims were left out: too few people stand behind them for their "
             "words to be written down."
         )
+    if any(c.claimed.found for c in contrasted):
+        notes.append(checked_with())
     return tuple(notes)
 
 

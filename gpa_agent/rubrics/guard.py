@@ -73,7 +73,9 @@ _REFUSALS: Final = (
     _Refusal(
         "asks for personal data",
         r"\b(?:passwords?|credit cards?|social security|bank (?:details|account)|home address|"
-        r"full name|phone numbers?|date of birth|api keys?|credentials)\b",
+        r"full name|phone numbers?|date of birth|api keys?|credentials)\b|"
+        r"\bask(?:ing|s)?\b(?: \w+){0,3}? (?:for )?(?:their|the user'?s|users'?) "
+        r"(?:e-?mail|phone|address|birthda\w+|card|account)",
     ),
     # What a template, a chat format or a renderer could take for its own.
     _Refusal("holds a template's placeholder", r"[{}]|\$[a-z_(]|%\(|%s\b"),
@@ -208,11 +210,6 @@ _REFUSALS: Final = (
         "concerns honesty",
         r"\bkeep(?:ing)? (?:quiet|silent) about\b|"
         r"\b(?:never|don'?t|do not) mention (?:doubts?|mistakes?|errors?)\b",
-    ),
-    _Refusal(
-        "asks for personal data",
-        r"\bask(?:ing|s)?\b(?: \w+){0,3}? (?:for )?(?:their|the user'?s|users'?) "
-        r"(?:e-?mail|phone|address|passwords?|full name|birthda\w+|card|account)",
     ),
     # Promotion.
     _Refusal(
