@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import subprocess
+import sys
 import tracemalloc
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +16,22 @@ from gpa_agent.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_PEAKS = """
+import sys, tracemalloc
+from gpa_agent.conversations import read_log
+path, lines = sys.argv[1], int(sys.argv[2])
+peaks = []
+# The first round fills the interpreter's own caches and is not compared.
+for count in (1_000, 1_000, lines):
+    records = read_log(path)
+    tracemalloc.start()
+    for _, _record in zip(range(count), records, strict=False):
+        pass
+    peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+print(*peaks[1:])
+"""
 
 GOOD = json.dumps(
     {"messages": [{"role": "user", "content": "Grüße"}, {"role": "assistant", "content": "hi"}]},
@@ -138,17 +156,15 @@ def test_memory_is_constant_however_many_lines(tmp_path: Path, lines: int) -> No
     with path.open("w", encoding="utf-8") as file:
         for i in range(lines):
             file.write(f'{{"id": {i}, "messages": [{{"role": "user", "content": "question"}}]}}\n')
-    peaks: list[int] = []
-    # The first round fills the interpreter's own caches and is not compared; of two long rounds the
-    # smaller counts, since a thread that another test has left may allocate meanwhile.
-    for count in (1_000, 1_000, lines, lines):
-        records = read_log(path)
-        tracemalloc.start()
-        for _, _record in zip(range(count), records, strict=False):
-            pass
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert min(peaks[2:]) < peaks[1] + lines  # bytes: one a line would already show
+    # A process of its own: threads that other tests have left would allocate in between.
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAKS, str(path), str(lines)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    short, long = map(int, done.stdout.split())
+    assert long < short + lines  # bytes: one a line would already show
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,17 +11,18 @@ from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.turn.context import Asker
 from gpa_agent.turn.plan import Asked, Plan, read_turn
 from gpa_agent.turn.tailor import Mode, Tailor
+from gpa_agent.workspace import Workspace
 from tests.turn.support import Scripted, seed
 
 if TYPE_CHECKING:
-    from gpa_agent.workspace import Workspace
+    from pathlib import Path
 
 
 def tailor(ws: Workspace, **changes: Any) -> Tailor:
     options: dict[str, Any] = {
         "mode": "auto",
         "holdout": 0.0,
-        "budget_seconds": 0.25,
+        "budget_seconds": 30.0,
         "group_models": {},
         "record": True,
     }
@@ -86,6 +87,22 @@ def test_intent_of_the_context_is_taken_as_it_is(ws: Workspace) -> None:
 def test_group_the_workspace_does_not_know_is_plain(ws: Workspace) -> None:
     got = plan(tailor(ws), asked(group="martian"))
     assert (got.group.value, got.mode, got.block) == ("martian", "plain", None)
+
+
+def test_a_group_nobody_has_heard_of_is_told_in_the_trace(ws: Workspace) -> None:
+    engine = tailor(ws)
+    trace = plan(engine, asked(group="novise")).trace()
+    assert trace["unserved"] == "the workspace knows no group 'novise', only expert, novice"
+    assert trace["degraded"] is None  # nothing of ours failed
+    assert engine.degraded_total == 0
+    # Known and unserved is no mistake: nothing is live for them in this intent.
+    for known in (asked(group="expert", intent="cooking"), asked(group="novice")):
+        assert "unserved" not in plan(engine, known).trace()
+
+
+def test_where_no_group_is_known_yet_none_is_wrong(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "new.gpa") as new:
+        assert "unserved" not in plan(tailor(new), asked(group="novise")).trace()
 
 
 @pytest.mark.parametrize(("confidence", "mode"), [(0.49, "plain"), (0.5, "context")])
@@ -193,7 +210,7 @@ def test_a_lookup_that_took_too_long_is_told(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(0, 1_000, 10))
-    engine = tailor(ws, clock=lambda: float(next(ticks)))
+    engine = tailor(ws, budget_seconds=0.25, clock=lambda: float(next(ticks)))
     got = plan(engine, asked(group="novice"))
     assert got.mode == "plain"
     assert got.degraded == "retrieve_rubric: over budget (0.25 s)"
