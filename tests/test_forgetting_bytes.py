@@ -143,10 +143,13 @@ def train(ws: Workspace) -> None:
         ("novice", [PERSON, WORLD.person("novice", 4).id]),
         ("expert", [WORLD.person("expert", 4).id]),
     ):
-        folder = ws.path / "models" / "groups" / name
+        folder = ws.path / "models" / "groups" / name / "0001"
         folder.mkdir(parents=True)
         manifest = {"base": "any", "people": [ws.person(p) for p in people]}
         (folder / "manifest.json").write_text(json.dumps(manifest))
+    unfinished = ws.path / "models" / "work" / "novice"
+    unfinished.mkdir(parents=True)
+    (unfinished / "rows.jsonl").write_text(json.dumps({"prompt": ASKED}))
 
 
 def test_no_file_holds_a_word_of_theirs(deployed: Deployed) -> None:
@@ -177,11 +180,12 @@ def test_no_file_holds_a_word_of_theirs(deployed: Deployed) -> None:
     assert changes["pairs.jsonl"] == "rewritten"
     assert changes["batch-0001.jsonl"] == "rewritten"
     assert {k for k in taught if changes.get(k) == "removed"} == set(taught)
-    assert receipt["stale"] == ["novice"]
-    stale = json.loads((models / "groups" / "novice" / "stale.json").read_text())
-    assert "forgotten" in stale["reason"]
-    assert ws.person(PERSON) not in (models / "groups" / "novice" / "manifest.json").read_text()
-    assert not (models / "groups" / "expert" / "stale.json").exists()
+    assert changes["work"] == "removed"
+    assert receipt["stale"] == ["novice/0001"]
+    novice, expert = (models / "groups" / name / "0001" for name in ("novice", "expert"))
+    assert "forgotten" in json.loads((novice / "stale.json").read_text())["reason"]
+    assert ws.person(PERSON) not in (novice / "manifest.json").read_text()
+    assert not (expert / "stale.json").exists()
 
     # The others are all there, and life goes on: nothing that stayed is asked again.
     assert exported > len(lines.read_text()) > 0.9 * exported

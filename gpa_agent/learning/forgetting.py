@@ -202,7 +202,8 @@ def settle(place: Workplace, *, wait_seconds: float = 0.0) -> Settled:
             for export in ledger.exports():
                 files += sweep(ledger, export)
             files += _without_index(place.path / "chroma")
-            stale += _marked_stale(ledger, place.path / "models" / "groups")
+            files += _without_work(place.path / "models" / "work")
+            stale += mark_stale(ledger, place.path / "models" / "groups")
             ledger.settle_forgetting(epoch)
     compacted = not ledger.forgetting_compacted() and ledger.compact()
     return Settled(files=tuple(files), stale=tuple(stale), compacted=compacted)
@@ -237,9 +238,35 @@ def _without_index(index: Path) -> Iterator[FileChange]:
     yield FileChange(path=str(index), change="removed")
 
 
-def _marked_stale(ledger: Ledger, groups: Path) -> Iterator[str]:
-    """Mark group models whose manifest names people that are not here any more, or is damaged."""
-    for path in sorted(groups.glob(f"*/{_MANIFEST}")):
+def _without_work(work: Path) -> Iterator[FileChange]:
+    """Take away what a tuning has not finished: its rows and checkpoints quote people."""
+    if not work.exists():
+        return
+    try:
+        shutil.rmtree(work)
+    except OSError as exc:
+        raise StoreError(
+            f"cannot remove {work}: {exc.strerror or exc}; delete the folder: `gpa finetune` "
+            "begins again"
+        ) from exc
+    yield FileChange(path=str(work), change="removed")
+
+
+def mark_stale(ledger: Ledger, groups: Path) -> list[str]:
+    """Mark group models whose manifest names people that are not here any more, or is damaged.
+
+    Args:
+        ledger: Who is known.
+        groups: The folder of group models: one a group, and in it one a tuning.
+
+    Returns:
+        The models that are stale from now on, as ``<group's folder>/<tuning>``.
+
+    Raises:
+        StoreError: A mark cannot be written.
+    """
+    stale: list[str] = []
+    for path in sorted(groups.glob(f"*/*/{_MANIFEST}")):
         manifest = _manifest(path)
         people: list[str] = manifest.get("people", []) if manifest is not None else []
         known = ledger.known_people(people)
@@ -250,7 +277,8 @@ def _marked_stale(ledger: Ledger, groups: Path) -> Iterator[str]:
         # The hash goes last: with it what tells that the model is stale.
         left = json.dumps({**(manifest or {}), "people": sorted(known)}, indent=2)
         write_whole(path, left.encode())
-        yield path.parent.name
+        stale.append(f"{path.parent.parent.name}/{path.parent.name}")
+    return stale
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
