@@ -76,7 +76,7 @@ def folder_name(group: str) -> str:
         return group
     digest = hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     plain = re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")[:32]
-    return f"{plain}-{digest}" if plain else digest
+    return f"{plain or 'group'}-{digest}"
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> int:
