@@ -21,7 +21,7 @@ from gpa_agent.cli.running import (
     printable,
     screen,
 )
-from gpa_agent.errors import GPAError, StoreError, WorkspaceError
+from gpa_agent.errors import GPAError, StoreError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     from gpa_agent.workspace import Workspace
@@ -79,8 +79,8 @@ def register(app: typer.Typer) -> None:
 def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False) -> None:
     """Check the installation and the workspace.
 
-    Exits 0 where everything needed is there, 2 where something is not installed, 3 where the
-    workspace is damaged, 4 where a store cannot be opened.
+    Exits 0 where everything needed is there, 2 where something is not installed or there is no
+    such workspace, 3 where the workspace is damaged, 4 where a store cannot be opened.
     """
     checks = [*_installation(), _key(), *_guarded(_embedding, "embedding"), *_workspace(workspace)]
     code = max((c.exit_code for c in checks if not c.ok), default=0)
@@ -179,7 +179,9 @@ def _workspace(path: Path) -> Iterator[Check]:
             name="workspace",
             ok=False,
             detail=f"none at {path}",
-            remedy=f"make one with: gpa learn LOG --workspace {path}",
+            remedy=f"check the path, or make one with: gpa learn LOG --workspace {path}",
+            # Nobody who looks at an installation need have one; who names one means it.
+            exit_code=0 if path == DEFAULT_WORKSPACE else UsageError.exit_code,
         )
         return
     from gpa_agent.workspace import Workspace

@@ -42,16 +42,22 @@ def forget(
     if json_:
         emit(receipt)
         return
-    for line in _told(receipt):
+    for line in _told(user, receipt):
         typer.echo(printable(line))
 
 
-def _told(receipt: Mapping[str, Any]) -> Iterator[str]:
+def _told(user: str, receipt: Mapping[str, Any]) -> Iterator[str]:
     """The receipt as sentences, one a line."""
     rows = ", ".join(
         f"{n} {table.replace('_', ' ')}" for table, n in receipt["deleted"].items() if n
     )
-    yield f"deleted: {rows or 'nothing, this person is not known here'}"
+    if rows:
+        yield f"deleted: {rows}"
+    else:
+        yield (
+            f"nothing of {user!r} was found, and nothing deleted: the id must be the one the app "
+            "gives, letter for letter"
+        )
     for item in receipt["retired"]:
         yield f"no longer served: {item['aspect']} ({item['intent']})"
     for rubric in receipt["recomputed"]:

@@ -20,6 +20,7 @@ from gpa_agent.evaluation.items import Items, items_of
 from gpa_agent.learning import editing
 from gpa_agent.learning.lift import Enough, Lift, Tally
 from gpa_agent.ledger import Ledger
+from gpa_agent.ledger.pacing import PER_HOUR
 from gpa_agent.ledger.served import OutcomeRow
 from gpa_agent.rubrics.records import ContrastModel, Rubric
 from gpa_agent.workspace import Workspace
@@ -375,8 +376,8 @@ def _notes(seen: _Seen, overall: Lift, queue: Queue, since: datetime | None) -> 
         )
     if queue.shed:
         notes.append(
-            f"The worker cannot keep up: {queue.shed} events were not waited for; `gpa learn` "
-            "reads their turns."
+            f"{queue.shed} events were not waited for (more than queue_limit waited, or one person "
+            f"had more than {PER_HOUR} in an hour); `gpa learn` reads their turns."
         )
     if queue.failed:
         notes.append(

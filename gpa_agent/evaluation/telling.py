@@ -258,7 +258,10 @@ def _waiting(queue: Queue, now: datetime) -> Iterable[str]:
         yield f"{queue.waiting} events wait to be learned from, the oldest for {age}."
     else:
         yield "Nothing waits to be learned from."
-    yield f"{queue.done} events are done; {queue.shed} were not waited for, as too many waited."
+    yield (
+        f"{queue.done} events are done; {queue.shed} were not waited for, as too many waited or "
+        "came from one person."
+    )
     if queue.failed:
         yield f"{queue.failed} failed: a worker that is started anew tries them again."
 

@@ -30,6 +30,7 @@ QUEUE_LIMIT: Final = 10_000
 
 _HANDLED: Final = "events_handled"
 _REFINED: Final = "events_refined"
+_REFINED_SEQ: Final = "events_refined_seq"
 
 
 class EventRow(NamedTuple):
@@ -145,9 +146,10 @@ class Events(Store):
             _add(connection, _HANDLED, caught_up.rowcount)
             refined = str(upto.handled + caught_up.rowcount)
             upsert(connection, meta, [{"key": _REFINED, "value": refined}])
+            upsert(connection, meta, [{"key": _REFINED_SEQ, "value": str(upto.seq)}])
 
     def events_since_refined(self) -> int:
-        """Events learned from since what is served was last weighed."""
+        """Events learned from since what is served was last weighed; each turn's thumb is one."""
         with self._read() as connection:
             return _number(connection, _HANDLED) - _number(connection, _REFINED)
 
@@ -194,6 +196,7 @@ def add_event(
     *,
     at: datetime,
     limit: int,
+    admitted: bool = True,
 ) -> None:
     """Write an event into the transaction of what it is about.
 
@@ -205,14 +208,16 @@ def add_event(
         at: When.
         limit: Events that may wait; above it this one is not waited for. Its turn is stored all
             the same, and a run over everything finds it.
+        admitted: Whether the person may add to what waits; where not, it is as above the limit.
     """
     e = events.c
     # Feedback given again is a new event: what was concluded from the first stands no more.
-    connection.execute(
-        delete(events).where(e.conversation_id == conversation, e.idx == idx, e.kind == kind)
-    )
-    behind = select(e.seq).where(e.state == "waiting").offset(max(limit - 1, 0)).limit(1)
-    full = limit <= 0 or connection.execute(behind).first() is not None
+    before = connection.execute(
+        delete(events)
+        .where(e.conversation_id == conversation, e.idx == idx, e.kind == kind)
+        .returning(e.seq, e.state)
+    ).first()
+    waited = before is not None and before.state == "waiting"
     connection.execute(
         insert(events),
         {
@@ -220,10 +225,26 @@ def add_event(
             "idx": idx,
             "kind": kind,
             "shard": crc32(conversation.encode()) % SHARDS,
-            "state": "shed" if full else "waiting",
+            # In the place of one that waited it makes the queue no longer.
+            "state": "waiting" if waited or (admitted and _room(connection, limit)) else "shed",
             "at": at,
         },
     )
+    if before is not None and before.state == "done":
+        _count_once(connection, before.seq)
+
+
+def _room(connection: Connection, limit: int) -> bool:
+    """Whether fewer events wait than may."""
+    waiting = select(events.c.seq).where(events.c.state == "waiting")
+    behind = waiting.offset(max(limit - 1, 0)).limit(1)
+    return limit > 0 and connection.execute(behind).first() is None
+
+
+def _count_once(connection: Connection, seq: int) -> None:
+    """Take back that an event was handled since the last weighing: the one in its place counts."""
+    if seq > _number(connection, _REFINED_SEQ):
+        _add(connection, _HANDLED, -1)
 
 
 def _number(connection: Connection, key: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
 from gpa_agent.conversations.messages import said_text
 from gpa_agent.conversations.records import UNKNOWN, Judgment, Label
@@ -12,6 +13,7 @@ from gpa_agent.errors import DataError, UsageError
 from gpa_agent.ledger.events import QUEUE_LIMIT, add_event
 from gpa_agent.ledger.explanations import forget_explanations
 from gpa_agent.ledger.opening import Store
+from gpa_agent.ledger.pacing import Pace
 from gpa_agent.ledger.pending import EARLIER, LIVE
 from gpa_agent.ledger.rows import LabelKind, PendingTurn
 from gpa_agent.ledger.tables import conversations, judgments, labels, turns
@@ -27,8 +29,28 @@ FEEDBACK: Final = "feedback"
 _STATED: Final = frozenset({"record", "context", "known"})
 
 
+class _Judged(NamedTuple):
+    """Whose answer is judged.
+
+    Attributes:
+        person: Keyed hash of the person, where known.
+        judgment: What they said of it before, if they did.
+    """
+
+    person: str | None
+    judgment: int | None
+
+
 class Live(Store):
-    """What a turn's end and a user's thumb write; durable when the call returns."""
+    """What a turn's end and a user's thumb write; durable when the call returns.
+
+    Of one person `pacing.PER_HOUR` events an hour are waited for. The turns and thumbs beyond are
+    stored all the same, and left to the next run over everything.
+    """
+
+    @cached_property
+    def _pace(self) -> Pace:
+        return Pace()
 
     def record_turn(
         self,
@@ -91,7 +113,15 @@ class Live(Store):
             )
             _label(connection, conversation, "group", group)
             _label(connection, conversation, "intent", intent)
-            add_event(connection, conversation, idx, "turn", at=moment, limit=queue_limit)
+            add_event(
+                connection,
+                conversation,
+                idx,
+                "turn",
+                at=moment,
+                limit=queue_limit,
+                admitted=self._pace.admits(person, moment),
+            )
             return idx
 
     def owner(self, conversation: str) -> str | None:
@@ -111,6 +141,8 @@ class Live(Store):
     ) -> None:
         """Store a user's own judgment of an answer; the latest one stands.
 
+        Given once more it changes nothing, and nothing waits to learn from it.
+
         Args:
             conversation: Id of the conversation.
             idx: Position of the turn, from 0.
@@ -122,17 +154,9 @@ class Live(Store):
             UsageError: There is no such turn, or it has no answer.
         """
         with self._write(conversation) as connection:
-            answered = connection.execute(
-                select(turns.c.assistant_text.is_not(None)).where(
-                    turns.c.conversation_id == conversation, turns.c.idx == idx
-                )
-            ).scalar()
-            if not answered:
-                count = self._next_idx(connection, conversation)
-                raise UsageError(
-                    f"conversation {conversation!r} has no answered turn {idx!r}: it has {count} "
-                    "turns, counted from 0; check the conversation's id and the turn's number"
-                )
+            before = self._before(connection, conversation, idx)
+            if before.judgment == judgment:
+                return
             moment = at or self._clock()
             row = {
                 "conversation_id": conversation,
@@ -146,7 +170,15 @@ class Live(Store):
             }
             upsert(connection, judgments, [row])
             forget_explanations(connection, [(conversation, idx)])
-            add_event(connection, conversation, idx, "feedback", at=moment, limit=queue_limit)
+            add_event(
+                connection,
+                conversation,
+                idx,
+                "feedback",
+                at=moment,
+                limit=queue_limit,
+                admitted=self._pace.admits(before.person, moment),
+            )
 
     def previous_turn(self, conversation: str, idx: int) -> PendingTurn | None:
         """The turn before, which the utterance at ``idx`` judges.
@@ -213,6 +245,32 @@ class Live(Store):
                 f"conversation {conversation!r} belongs to another person; give each person's "
                 "conversations their own ids (thread_id)"
             )
+
+    def _before(self, connection: Connection, conversation: str, idx: int) -> _Judged:
+        """What is known of a turn that is about to be judged explicitly."""
+        stated = and_(
+            judgments.c.conversation_id == turns.c.conversation_id,
+            judgments.c.idx == turns.c.idx,
+            judgments.c.kind == "explicit",
+        )
+        found = connection.execute(
+            select(conversations.c.person, judgments.c.judgment)
+            .select_from(turns)
+            .join(conversations, conversations.c.id == turns.c.conversation_id)
+            .outerjoin(judgments, stated)
+            .where(
+                turns.c.conversation_id == conversation,
+                turns.c.idx == idx,
+                turns.c.assistant_text.is_not(None),
+            )
+        ).first()
+        if found is None:
+            count = self._next_idx(connection, conversation)
+            raise UsageError(
+                f"conversation {conversation!r} has no answered turn {idx!r}: it has {count} "
+                "turns, counted from 0; check the conversation's id and the turn's number"
+            )
+        return _Judged._make(found)
 
     @staticmethod
     def _next_idx(connection: Connection, conversation: str) -> int:

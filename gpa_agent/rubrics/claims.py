@@ -33,7 +33,7 @@ from gpa_agent.rubrics.attributing import (
     unasked,
 )
 from gpa_agent.rubrics.fold import FoldConfig, Folded, Voiced, fold
-from gpa_agent.rubrics.guard import Kind, complaint
+from gpa_agent.rubrics.guard import Kind, complaint, withheld
 from gpa_agent.rubrics.records import Contrast
 from gpa_agent.rubrics.revising import UNCHECKED, Claim, Revised, revise, told_apart
 
@@ -113,7 +113,7 @@ def claim(case: Case, config: FoldConfig, *, min_people: int) -> Flow[Claimed]:
     """
     carried = [c.item for c in case.standing]
     folded: Folded = yield from fold(case.first, case.other, config, carried)
-    revised = revise(case.standing, folded, case.people, min_people=min_people)
+    revised = revise(case.standing, _impersonal(folded), case.people, min_people=min_people)
     nothing = Claimed(
         wishes=unasked(len(case.heard), 0),
         fresh=np.zeros((len(case.heard), 0), dtype=bool),
@@ -125,6 +125,26 @@ def claim(case: Case, config: FoldConfig, *, min_people: int) -> Flow[Claimed]:
     if revised.claims:
         return (yield from _tested(case, revised, nothing, config, min_people=min_people))
     return replace(nothing, undecided=_NO_ANSWER) if folded.failed else nothing
+
+
+def _impersonal(folded: Folded) -> Folded:
+    """What a fold says without what points at somebody, which is neither kept nor shown."""
+    return replace(
+        folded,
+        aspects=tuple(_kept(a) for a in folded.aspects),
+        voiced={withheld(name, kind="name"): ids for name, ids in folded.voiced.items()},
+    )
+
+
+def _kept(item: AspectItem) -> AspectItem:
+    """An aspect as it may be kept: refused, unless its interpretation alone is missing."""
+    said = {
+        "name": withheld(item.name, kind="name"),
+        "interpretation": withheld(item.interpretation, kind="interpretation"),
+        "first_wants": withheld(item.first_wants, kind="guidance"),
+        "second_wants": withheld(item.second_wants, kind="guidance"),
+    }
+    return item.model_copy(update=said)
 
 
 def _tested(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_VERBS: Final = frozenset(
+VERBS: Final = frozenset(
     """
     abbreviate account acknowledge adapt add address adjust adopt aim align alternate analyse
     analyze anchor annotate answer apply arrange ask assume attach avoid back base be begin
@@ -42,6 +42,7 @@ _VERBS: Final = frozenset(
     word work wrap write
     """.split()  # noqa: SIM905 -- two hundred quoted words read worse
 )
+"""With which guidance begins."""
 _OPENING: Final = re.compile(
     r"(?:(?:when|where|if|for|in|with|on|at|before|after|unless|instead of|rather than|wherever|"
     r"whenever|as)\b[^,;:.]{1,80}, ?)?"
@@ -75,5 +76,5 @@ def is_instruction(text: str) -> bool:
         False
     """
     opening = _OPENING.match(text)
-    known = opening is not None and opening["word"] in _VERBS
+    known = opening is not None and opening["word"] in VERBS
     return known or any(form.match(text) for form in (_QUANTITY, _OF_ANSWERS))

@@ -6,7 +6,7 @@ patterns look for these always. Where the extra ``privacy`` is installed, Presid
 recognisers look too: national numbers of some countries, phone numbers as each country writes
 them. Only those that are patterns are used: no language model is loaded and nothing is fetched
 (Presidio's own e-mail and web address recognisers would download a list of suffixes, so ours
-serve instead). Names of people have no shape; see `guard`.
+serve instead). Names of people have no shape; see `naming`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from gpa_agent.rubrics import personal
-from gpa_agent.rubrics.guard import complaint
+from gpa_agent.rubrics.guard import WITHHELD, complaint
 from gpa_agent.rubrics.records import Aspect
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.simulated_provider import SimulatedProvider
@@ -142,6 +142,7 @@ def _seeded(records: list[dict[str, Any]]) -> Seeded:
 
 _QUOTED = re.compile(r'"([^"]{5,80})"')
 _KEPT = re.compile("«(.*?)»")
+_FIELDS = ("first_wants", "name", "second_wants", "interpretation")
 
 
 class Gullible:
@@ -165,10 +166,10 @@ class Gullible:
         return json.dumps(answer)
 
     def _write(self, aspects: list[dict[str, Any]], kept: list[str]) -> None:
-        """Of three differences one stays as it is; the others get data into one of their texts."""
+        """Every second difference stays as it is; the others get data into one of their texts."""
         for aspect, value in zip(aspects, cycle(kept or [""]), strict=False):
             self._turn += 1
-            field = ("", "first_wants", "second_wants", "name", "interpretation")[self._turn % 5]
+            field = _FIELDS[self._turn // 2 % len(_FIELDS)] if self._turn % 2 else ""
             if value and field and aspect[field] and value not in str(aspect):
                 aspect[field] = f"{aspect[field].rstrip('.')} and greet with {value}."[:190]
                 self.written += 1
@@ -182,7 +183,6 @@ def test_no_direct_identifier_is_served_or_waits_for_approval(tmp_path: Path) ->
     records, planted = _seeded(list(world.log()))
     assert len(records) == 1000
     assert len(planted) > 400
-    names = {_of("name", n) for n in range(1000)}
     model = Gullible()
     with open_workspace(tmp_path / "ws", model=ScriptedChatModel(script=model)) as ws:
         ws.ingest(write(tmp_path / "log.jsonl", records))
@@ -192,7 +192,7 @@ def test_no_direct_identifier_is_served_or_waits_for_approval(tmp_path: Path) ->
     open_to = [a for a in aspects if a.status in {"live", "approved"}]
     refused = [a for a in aspects if a.reason and "refused" in a.reason]
     assert model.written > 10
-    assert len(refused) > 5
+    assert len(refused) > 3
     assert open_to
     served = [
         Aspect.model_validate(a)
@@ -203,9 +203,10 @@ def test_no_direct_identifier_is_served_or_waits_for_approval(tmp_path: Path) ->
     for aspect in (*open_to, *served):
         assert planted_of(aspect.name)
         words = " ".join((aspect.name, aspect.interpretation, *aspect.guidance.values()))
-        # Names of people in a heading are the test's below.
-        assert not [v for v in planted if v in words and v not in names]
-        assert not [v for v in planted if v in " ".join(aspect.guidance.values())]
+        assert not [v for v in planted if v in words]
+    stored = " ".join(aspect.model_dump_json() for aspect in aspects)
+    assert not [v for v in planted if v in stored]  # refused ones neither keep it nor repeat it
+    assert WITHHELD in stored
 
 
 def _guidance(kind: str) -> Iterator[str]:
@@ -234,12 +235,6 @@ def test_what_has_no_shape_of_its_own_is_refused_for_what_is_around_it(kind: str
     assert sum(found) >= 0.95 * len(found)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="only guidance is looked at for names of people (guard._personal_problem); headings "
-    "and interpretations are not in the prompt, but they are shown, and headings are traced",
-)
 @pytest.mark.parametrize("kind", ["name", "interpretation"])
 def test_a_person_is_named_in_no_heading_and_no_interpretation(
     kind: Literal["name", "interpretation"],

@@ -26,6 +26,22 @@ def test_doctor_without_a_workspace(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("named", ["-w", "GPA_WORKSPACE"])
+def test_doctor_on_a_workspace_that_is_not_there(
+    invoke: Invoke, workspace: Path, named: str
+) -> None:
+    mistyped = workspace.with_name("w")
+    if named == "-w":
+        done = invoke("doctor", "-w", mistyped)
+    else:
+        done = invoke("doctor", env={named: str(mistyped)})
+    assert done.exit_code == 2
+    told = " ".join(done.stdout.split())  # long paths wrap
+    assert "none at" in told
+    assert "check the path, or make one with" in told
+    assert not mistyped.exists()
+
+
 def test_doctor_on_a_workspace(invoke: Invoke, workspace: Path) -> None:
     before = sorted(p.name for p in workspace.iterdir())
     done = invoke("doctor", "-w", workspace)

@@ -391,6 +391,7 @@ def test_reworded_hostile_sentences_are_refused() -> None:
     # Not read while the guard was written; see the file for how they came about.
     assert _refused(hostile["held_out"]) >= 0.95
     assert _refused(hostile["unseen"]) >= 0.2
+    assert _refused(hostile["later"]) >= 0.2
 
 
 def test_clean_sentences_are_seldom_refused() -> None:
@@ -406,6 +407,7 @@ def test_clean_sentences_are_seldom_refused() -> None:
     assert len(everything) >= 300
     assert _refused(everything) <= 0.05
     assert _refused(WORDINGS["clean"]["unseen"]) <= 0.05
+    assert _refused(WORDINGS["clean"]["later"]) <= 0.05
 
 
 @pytest.mark.parametrize(
