@@ -35,6 +35,13 @@ from typing_extensions import override
 
 from gpa_agent.errors import UsageError
 from gpa_agent.turn.context import Asker, read_asker
+from gpa_agent.turn.dispatch import (
+    astream_of,
+    auntil_said,
+    options_for,
+    stream_of,
+    until_said,
+)
 from gpa_agent.turn.plan import Plan, answer_in, read_turn
 from gpa_agent.turn.prompt import messages_with_rubric
 from gpa_agent.turn.tailor import Tailor, fallen_back
@@ -214,8 +221,15 @@ class GPAChatModel(BaseChatModel):
         return messages_with_rubric(turn.messages, turn.turn["block"])
 
     def _group_model(self, turn: _Turn) -> BaseChatModel | None:
+        """The group's model where the plan has one; None where it is to be the inner one."""
         group = turn.turn["model"]
-        return self.tailor.group_models[group] if group is not None else None
+        return self.tailor.group_model(group) if group is not None else None
+
+    def _given(self, model: BaseChatModel, turn: _Turn, options: dict[str, Any]) -> dict[str, Any]:
+        given = options_for(model, self.inner, options)
+        if given.tools_removed:
+            turn.trace = {**turn.trace, "tools_removed": given.tools_removed}
+        return given.options
 
     def _fall_back(self, turn: _Turn, error: Exception) -> None:
         if isinstance(error, GraphBubbleUp):
@@ -232,11 +246,12 @@ class GPAChatModel(BaseChatModel):
     ) -> ChatResult:
         turn = self._begin(messages)
         result: ChatResult | None = None
-        if (special := self._group_model(turn)) is not None:
-            try:
-                result = special._generate(messages, stop, run_manager, **kwargs)
-            except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
-                self._fall_back(turn, error)
+        try:
+            if (special := self._group_model(turn)) is not None:
+                own = self._given(special, turn, kwargs)
+                result = special._generate(messages, stop, run_manager, **own)
+        except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+            self._fall_back(turn, error)
         if result is None:
             result = self.inner._generate(self._prompt(turn), stop, run_manager, **kwargs)
         result = _traced(turn, result)
@@ -253,11 +268,12 @@ class GPAChatModel(BaseChatModel):
     ) -> ChatResult:
         turn = await self._abegin(messages)
         result: ChatResult | None = None
-        if (special := self._group_model(turn)) is not None:
-            try:
-                result = await special._agenerate(messages, stop, run_manager, **kwargs)
-            except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
-                self._fall_back(turn, error)
+        try:
+            if (special := self._group_model(turn)) is not None:
+                own = self._given(special, turn, kwargs)
+                result = await special._agenerate(messages, stop, run_manager, **own)
+        except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+            self._fall_back(turn, error)
         if result is None:
             result = await self.inner._agenerate(self._prompt(turn), stop, run_manager, **kwargs)
         result = _traced(turn, result)
@@ -274,25 +290,17 @@ class GPAChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         turn = self._begin(messages)
         chunks: Iterator[ChatGenerationChunk] | None = None
-        first: ChatGenerationChunk | None = None
-        if (special := self._group_model(turn)) is not None:
-            # Only until its first chunk: what was said cannot be taken back.
-            try:
-                chunks = special._stream(messages, stop, run_manager, **kwargs)
-                first = next(chunks, None)
-            except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
-                self._fall_back(turn, error)
-                chunks = None
+        try:
+            if (special := self._group_model(turn)) is not None:
+                own = self._given(special, turn, kwargs)
+                chunks = until_said(stream_of(special, messages, stop, run_manager, own))
+        except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+            self._fall_back(turn, error)
         if chunks is None:
             chunks = self.inner._stream(self._prompt(turn), stop, run_manager, **kwargs)
-            first = next(chunks, None)
-        if first is None:
-            return
-        turn.heard(first.message)
-        yield turn.traced_chunk(first)
-        for chunk in chunks:
+        for number, chunk in enumerate(chunks):
             turn.heard(chunk.message)
-            yield chunk
+            yield turn.traced_chunk(chunk) if number == 0 else chunk
         self.tailor.record(turn.turn, turn.trace, turn.exchange())
 
     @override
@@ -305,25 +313,20 @@ class GPAChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         turn = await self._abegin(messages)
         chunks: AsyncIterator[ChatGenerationChunk] | None = None
-        first: ChatGenerationChunk | None = None
-        if (special := self._group_model(turn)) is not None:
-            # Only until its first chunk: what was said cannot be taken back.
-            try:
-                chunks = special._astream(messages, stop, run_manager, **kwargs)
-                first = await anext(chunks, None)
-            except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
-                self._fall_back(turn, error)
-                chunks = None
+        try:
+            if (special := self._group_model(turn)) is not None:
+                own = self._given(special, turn, kwargs)
+                pieces = astream_of(special, messages, stop, run_manager, own)
+                chunks = await auntil_said(pieces)
+        except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+            self._fall_back(turn, error)
         if chunks is None:
             chunks = self.inner._astream(self._prompt(turn), stop, run_manager, **kwargs)
-            first = await anext(chunks, None)
-        if first is None:
-            return
-        turn.heard(first.message)
-        yield turn.traced_chunk(first)
+        number = 0
         async for chunk in chunks:
             turn.heard(chunk.message)
-            yield chunk
+            yield turn.traced_chunk(chunk) if number == 0 else chunk
+            number += 1
         await self.tailor.arecord(turn.turn, turn.trace, turn.exchange())
 
     # As the inner model ---------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 from gpa_agent.errors import UsageError
 from gpa_agent.turn.context import Asker, GPAContext, read_asker
+from gpa_agent.turn.dispatch import Spoken
 from gpa_agent.turn.enqueue import enqueue_learn
 from gpa_agent.turn.plan import Finding, answer_in, read_turn
 from gpa_agent.turn.streaming import TailoredGraph
@@ -182,9 +183,8 @@ def _settle(name: str, changes: Mapping[str, Any]) -> RunnableLambda[Any, Any]:
 def _respond(tailor: Tailor, responder: Responder) -> RunnableLambda[Any, Any]:
     app = responder.app  # in the node's own closure: the drawing looks for subgraphs there
 
-    def group_model(state: TurnState) -> Responder | None:
-        group = state["gpa_turn"]["model"]
-        return model_responder(tailor.group_models[group]) if group is not None else None
+    def group_model(group: str) -> Responder:
+        return model_responder(tailor.group_model(group))
 
     def fall_back(state: TurnState, error: Exception) -> Update:
         reason = tailor.degrade("dispatch_group_model", error)
@@ -193,24 +193,32 @@ def _respond(tailor: Tailor, responder: Responder) -> RunnableLambda[Any, Any]:
 
     def respond(state: TurnState, config: RunnableConfig) -> Answer:
         update: Update = {}
-        if (special := group_model(state)) is not None:
+        if (group := state["gpa_turn"]["model"]) is not None:
+            spoken = Spoken()
             try:
-                return special.respond(special.app, state["messages"], None, config)
+                own = group_model(group)
+                return own.respond(own.app, state["messages"], None, spoken.of(config))
             except GraphBubbleUp:
                 raise
-            except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+            except Exception as error:
+                if spoken.yet:
+                    raise
                 update = fall_back(state, error)
         turn = update.get("gpa_turn", state["gpa_turn"])
         return {**responder.respond(app, state["messages"], turn["block"], config), **update}
 
     async def arespond(state: TurnState, config: RunnableConfig) -> Answer:
         update: Update = {}
-        if (special := group_model(state)) is not None:
+        if (group := state["gpa_turn"]["model"]) is not None:
+            spoken = Spoken()
             try:
-                return await special.arespond(special.app, state["messages"], None, config)
+                own = group_model(group)
+                return await own.arespond(own.app, state["messages"], None, spoken.of(config))
             except GraphBubbleUp:
                 raise
-            except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+            except Exception as error:
+                if spoken.yet:
+                    raise
                 update = fall_back(state, error)
         turn = update.get("gpa_turn", state["gpa_turn"])
         return {**await responder.arespond(app, state["messages"], turn["block"], config), **update}

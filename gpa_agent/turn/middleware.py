@@ -9,6 +9,7 @@ of `gpa_agent.turn.graph`, and ``chat_model`` a chat model.
 from __future__ import annotations
 
 import logging
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, get_args
 
@@ -30,6 +31,7 @@ from typing_extensions import override
 
 from gpa_agent.errors import UsageError
 from gpa_agent.turn.context import read_asker
+from gpa_agent.turn.dispatch import Spoken, given
 from gpa_agent.turn.enqueue import enqueue_learn
 from gpa_agent.turn.plan import Asked, Plan, answer_in, read_turn
 from gpa_agent.turn.prompt import with_rubric
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from gpa_agent.turn.streaming import TailoredGraph
     from gpa_agent.turn.wrapping import FromOutput, ToInput
     from gpa_agent.workspace import Workspace
-
 
 logger = logging.getLogger("gpa_agent.turn")
 
@@ -101,9 +102,11 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         """Open the workspace and load what the first turn needs.
 
         Args:
-            workspace: A workspace, or the path of one.
+            workspace: A workspace, or the path of one; an empty one is made where there is none.
             mode: ``auto`` takes the group's model where `group_models` has one, else the
-                rubric in the prompt, else nothing; ``context`` and ``finetuned`` only that one;
+                rubric in the prompt, else nothing; ``context`` and ``finetuned`` only that one
+                (``auto`` also asks `group_models` which intents a model was tuned for, where it
+                offers ``tuned_for``, and takes the rubric for other intents);
                 ``plain`` is the switch that turns tailoring off and keeps recording.
             holdout: Share of people, in [0, 0.5], who get the plain answer so that the lift
                 is measured; the workspace's setting where None.
@@ -116,15 +119,19 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
                 nor after a turn that was not awaited (``invoke``, ``stream``): what waits then is
                 learned from by the next run that takes no conversation, or by ``gpa worker``;
                 ``off`` leaves that to ``gpa worker``, in a process of its own.
-            group_models: A chat model tuned for a group, by group.
+            group_models: A chat model tuned for a group, by group: a dict, or
+                `gpa_agent.alignment.group_models.GroupModels`. It is kept, not copied: what
+                is no longer in it at a turn is no longer served.
 
         Raises:
-            UsageError: If an argument is not usable.
+            UsageError: If an argument is not usable, or the path is nearly that of a workspace
+                beside it.
         """
         super().__init__()
         if mode not in get_args(Mode):
             raise UsageError(f"mode {mode!r} is unknown; expected one of {get_args(Mode)!r}")
-        if mode == "finetuned" and not group_models:
+        empty = group_models is None or (type(group_models) is dict and not group_models)
+        if mode == "finetuned" and empty:  # another mapping may fill up by and by
             raise UsageError("mode 'finetuned' needs group_models={'<group>': <chat model>, ...}")
         if learn not in ("background", "graph", "off"):
             raise UsageError(f"learn {learn!r} is none of 'background', 'graph' and 'off'")
@@ -142,7 +149,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             mode=mode,
             holdout=settings.holdout if holdout is None else holdout,
             budget_seconds=settings.budget_seconds if budget_seconds is None else budget_seconds,
-            group_models=dict(group_models or {}),
+            group_models=group_models if group_models is not None else {},
             record=record,
             learn=learn == "background",
             enqueue=learn == "graph",
@@ -224,11 +231,16 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         turn = _kept(request.state, "gpa_turn")
         if turn.get("model") is None:
             return handler(self._rewritten(request, turn))
+        spoken = Spoken()
         try:
-            return handler(self._dispatched(request, turn))
+            call, removed = given(self._tailor.group_model(turn["model"]), request)
+            with spoken.listening():
+                return _told(handler(call), request, removed)
         except GraphBubbleUp:
             raise
-        except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+        except Exception as error:
+            if spoken.yet:
+                raise
             update = self._fallen_back(request, turn, error)
         response = handler(self._rewritten(request, update["gpa_turn"]))
         return ExtendedModelResponse(response, Command(update=update))
@@ -251,11 +263,16 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         turn = _kept(request.state, "gpa_turn")
         if turn.get("model") is None:
             return await handler(self._rewritten(request, turn))
+        spoken = Spoken()
         try:
-            return await handler(self._dispatched(request, turn))
+            call, removed = given(self._tailor.group_model(turn["model"]), request)
+            with spoken.listening():
+                return _told(await handler(call), request, removed)
         except GraphBubbleUp:
             raise
-        except Exception as error:  # noqa: BLE001 -- GPA-FT falls back to GPA-CT, then plain
+        except Exception as error:
+            if spoken.yet:
+                raise
             update = self._fallen_back(request, turn, error)
         response = await handler(self._rewritten(request, update["gpa_turn"]))
         return ExtendedModelResponse(response, Command(update=update))
@@ -267,11 +284,6 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         if block is None:
             return request
         return request.override(system_message=with_rubric(request.system_message, block))
-
-    def _dispatched(
-        self, request: ModelRequest[ContextT], turn: Mapping[str, Any]
-    ) -> ModelRequest[ContextT]:
-        return request.override(model=self._tailor.group_models[turn["model"]])
 
     def _fallen_back(
         self, request: ModelRequest[ContextT], turn: Mapping[str, Any], error: Exception
@@ -375,11 +387,33 @@ def _kept(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return state.get(key) or {}
 
 
+def _told(
+    response: ModelResponse[Any], request: ModelRequest[Any], tools_removed: int
+) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+    """The response, with the trace corrected where the group's model was not given the tools."""
+    if not tools_removed:
+        return response
+    trace = {**_kept(request.state, "gpa"), "tools_removed": tools_removed}
+    return ExtendedModelResponse(response, Command(update={"gpa": trace}))
+
+
 def _opened(workspace: Workspace | str | Path) -> Workspace:
     if not isinstance(workspace, str | Path):
         return workspace
     from gpa_agent.workspace import Workspace as Opener  # noqa: PLC0415 -- heavy, and not needed for an open one
 
-    if not Path(workspace).expanduser().exists():
-        logger.warning("there is no workspace at %s: an empty one is made", workspace)
-    return Opener.open(workspace)
+    folder = Path(workspace).expanduser()
+    if not folder.exists():
+        if alike := _alike(folder):
+            raise UsageError(
+                f"there is no workspace at {str(folder)!r} (did you mean {alike}?); to begin with "
+                "an empty one there, pass Workspace.open(...)"
+            )
+        logger.warning("there is no workspace at %s: an empty one is made", folder)
+    return Opener.open(folder)
+
+
+def _alike(folder: Path) -> str:
+    """The workspaces beside it that have a like name."""
+    beside = [path.parent.name for path in folder.parent.glob("*/settings.json")]
+    return " or ".join(map(repr, get_close_matches(folder.name, sorted(beside), cutoff=0.7)))

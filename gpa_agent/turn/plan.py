@@ -180,6 +180,8 @@ class Plan:
     """Names of the aspects in the prompt; empty where none is."""
     guided: tuple[str, ...] = ()
     """Names of the aspects in ``block``."""
+    unserved: str | None = None
+    """Why nobody of this group can be served, where that looks like a mistake of the caller's."""
     degraded: str | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -196,6 +198,7 @@ class Plan:
             "aspects": list(self.aspects),
             # What a group's model was tuned for is served without being in the prompt.
             **({"guided": list(self.guided)} if self.guided != self.aspects else {}),
+            **({"unserved": self.unserved} if self.unserved else {}),
             "degraded": self.degraded,
             "timings_ms": dict(self.timings_ms),
         }

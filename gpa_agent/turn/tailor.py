@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from langgraph.errors import GraphBubbleUp
 
 from gpa_agent.conversations.records import GENERAL_INTENT, UNKNOWN, Label
+from gpa_agent.rubrics.snapshot import EMPTY, Snapshot
 from gpa_agent.turn.budget import BudgetError, arun_within, run_within
+from gpa_agent.turn.dispatch import NotServed, TunedFor
 from gpa_agent.turn.plan import NOTHING_FOUND, Asked, Finding, Plan, arm_of, conversation_id
 from gpa_agent.turn.prompt import rubric_block
 
@@ -69,7 +71,7 @@ class Tailor:
             the rubric in the prompt, else nothing.
         holdout: Share of people who get the plain answer.
         budget_seconds: Time our part may take before a turn.
-        group_models: A model tuned for a group, by group.
+        group_models: A model tuned for a group, by group; asked anew at every turn.
         record: Whether turns are recorded.
         learn: Whether this process learns from them in the background.
         enqueue: Whether the LangGraph server that serves a turn is asked to learn from it.
@@ -100,6 +102,7 @@ class Tailor:
         self._clock = clock
         self._lock = threading.Lock()
         self._degraded_total = 0
+        self._of_snapshot: tuple[Snapshot, frozenset[str]] = (EMPTY, frozenset())
 
     @property
     def degraded_total(self) -> int:
@@ -269,7 +272,11 @@ class Tailor:
             return plan
         group = plan.group.value
         rubric = self.workspace.rubric(intent=plan.intent.value, group=group)
-        plan = replace(plan, rubric_version=rubric.version if rubric is not None else None)
+        plan = replace(
+            plan,
+            rubric_version=rubric.version if rubric is not None else None,
+            unserved=self._unserved(group) if rubric is None else None,
+        )
         if plan.arm == "holdout":
             return plan
         block = rubric_block(rubric, group) if rubric is not None else None
@@ -278,12 +285,53 @@ class Tailor:
             for a in (rubric.aspects if rubric is not None and block is not None else ())
             if a.status == "live" and a.guidance.get(group)
         )
-        if can_dispatch and self.mode != "context" and group in self.group_models:
+        if can_dispatch and self._has_model(plan.intent.value, group):
             return replace(plan, mode="finetuned", model=group, block=block, guided=names)
         # With mode "finetuned" and an app whose model cannot be swapped nothing is left to do.
         if block is None or self.mode == "finetuned":
             return plan
         return replace(plan, mode="context", block=block, aspects=names, guided=names)
+
+    def _unserved(self, group: str) -> str | None:
+        """Why a group cannot be served in any intent: nobody has heard of it."""
+        known = self._known_groups()
+        if not known or group in known or group in self.group_models:
+            return None
+        return f"the workspace knows no group {group!r}, only {', '.join(sorted(known))}"
+
+    def _known_groups(self) -> frozenset[str]:
+        """The groups that are compared, else those of the log; all that something is served to."""
+        snapshot = self.workspace.snapshot()
+        if self._of_snapshot[0] is not snapshot:
+            named = self.workspace.settings.groups or snapshot.groups.values()
+            served = (group for _, group in snapshot.rubrics)
+            self._of_snapshot = (snapshot, frozenset({*named, *served}))
+        return self._of_snapshot[1]
+
+    def _has_model(self, intent: str, group: str) -> bool:
+        if self.mode == "context" or group not in self.group_models:
+            return False
+        if self.mode == "finetuned" or not isinstance(self.group_models, TunedFor):
+            return True
+        intents = self.group_models.tuned_for(group)
+        return intents is None or intent in intents
+
+    def group_model(self, group: str) -> BaseChatModel:
+        """The model that answers for a group now.
+
+        Args:
+            group: The group, as planned.
+
+        Returns:
+            Its model.
+
+        Raises:
+            NotServed: It was withdrawn since the turn was planned.
+        """
+        model = self.group_models.get(group)
+        if model is None:
+            raise NotServed(group)
+        return model
 
     # Drivers --------------------------------------------------------------------------------
 
@@ -407,6 +455,7 @@ def fallen_back(
     """
     mode = "context" if turn["block"] is not None else "plain"
     shown = {**trace, "mode": mode, "aspects": turn["guided"], "degraded": reason}
+    shown.pop("tools_removed", None)  # the host's own model gets them all
     return {**turn, "model": None}, shown
 
 

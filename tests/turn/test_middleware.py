@@ -411,3 +411,19 @@ def test_a_path_opens_the_workspace(ws: Workspace) -> None:
     out = agent(ScriptedChatModel(), middleware).invoke(HI, context=GPAContext(group="novice"))
     middleware.workspace.close()
     assert out["gpa"]["aspects"] == ["steps"]
+
+
+def test_a_mistyped_path_makes_nothing_and_names_what_is_like_it(ws: Workspace) -> None:
+    mistyped = ws.path.with_name("mu.gpa")
+    with pytest.raises(UsageError, match=r"no workspace at .*did you mean 'my\.gpa'"):
+        GPAMiddleware(mistyped)
+    assert not mistyped.exists()
+
+
+def test_a_path_with_nothing_like_it_becomes_an_empty_workspace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    middleware: GPAMiddleware[Any] = GPAMiddleware(tmp_path / "new.gpa", learn="off")
+    middleware.workspace.close()
+    assert (tmp_path / "new.gpa" / "settings.json").exists()
+    assert "an empty one is made" in caplog.text
