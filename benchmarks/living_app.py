@@ -139,7 +139,7 @@ class Plan:
     visits_a_day: float = 10.0
     """Conversations per simulated day, of two to four answers: 3,000 turns are a hundred days."""
     settings: Mapping[str, Any] = field(
-        default_factory=lambda: {"permutations": 1999, "bootstrap": 200}
+        default_factory=lambda: {"permutations": 9999, "bootstrap": 200}
     )
     """Further settings of the workspace."""
 

@@ -2,20 +2,23 @@
 
 Run: python -m benchmarks.looking_early [--runs 400] [--json]
 
-Two things are looked at again and again: after every 25 judged turns the interval of the lift, for
-whether it ever excludes what is true, beside an interval made for one look; after every 50 the harm
-watch, for false alarms where serving does nothing, and for the delay after the tastes have turned.
-People are simulated: moods in log-odds, unequal activity. A fourth of the runs goes to the watch.
+Three things are looked at again and again. After every 25 judged turns the interval of the lift,
+for whether it ever excludes what is true, beside an interval made for one look. After every 50 the
+harm watch, for false alarms where serving does nothing, and for the delay after the tastes have
+turned. And a log that grows is weighed anew with every portion: is anything ever live that does not
+differ, and how much of what does, with and without waiting for more evidence
+(`docs/decisions/0015-weighed-again-and-again.md`)? People are simulated: moods in log-odds, unequal
+activity. A fourth of the runs goes to the watch, an eighth to the logs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +27,15 @@ from rich.table import Table
 
 from gpa_agent.learning.harm import ServedTurn, find_harm
 from gpa_agent.learning.lift import ENOUGH
+from gpa_agent.learning.publishing import KEEP_Q, only_live, settle
+from gpa_agent.learning.ripening import Passing, passing_since, unripe
+from gpa_agent.rubrics.contrast import ContrastConfig
+from gpa_agent.rubrics.gate import GateConfig
+from gpa_agent.rubrics.records import Contrast, Rubric
 from gpa_agent.rubrics.sequential import Counts, difference, half_width
+from gpa_agent.rubrics.weighing import weigh
+from gpa_agent.testing.worlds import GROUPS as SIDES
+from gpa_agent.testing.worlds import PlantedWorld
 
 EVERY = 25
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,6 +137,83 @@ def _alarms(turns: Turns) -> Iterator[int]:
             yield look
 
 
+class Log(NamedTuple):
+    """A simulated log that comes in portions.
+
+    Attributes:
+        name: What to call it.
+        world: Whose it is.
+        looks: In how many portions it comes; all is weighed anew after each.
+    """
+
+    name: str
+    world: PlantedWorld
+    looks: int
+
+
+class Went(NamedTuple):
+    """What was live in one life of a log.
+
+    Attributes:
+        half: At the look at half of it.
+        end: At the last look.
+        ever: At any look.
+    """
+
+    half: frozenset[str]
+    end: frozenset[str]
+    ever: frozenset[str]
+
+
+def found_at(log: Log, run: int) -> tuple[frozenset[str], list[Rubric]]:
+    """What really differs, and what each look at a growing log finds."""
+    planted = log.world.sample(seed=run)
+    rows = planted.observations
+    comes = np.random.default_rng([run, 1]).permutation(len(rows)) * log.looks // len(rows)
+    found = [
+        weigh(
+            rows.select(comes <= look),
+            planted.traits,
+            [Contrast(*SIDES)],
+            contrast_config=ContrastConfig(bootstrap=20),
+            gate_config=GateConfig(),
+        ).rubrics
+        for look in range(log.looks)
+    ]
+    return planted.divergent, [rubric for rubrics in found for rubric in rubrics]
+
+
+def went(found: Sequence[Rubric], *, waits: bool) -> Went:
+    """Publish what each look finds, all colluders trusted."""
+    live: Rubric | None = None
+    before: Mapping[str, Passing] | None = None
+    served: list[frozenset[str]] = []
+    keep = GateConfig(max_q=KEEP_Q * GateConfig().max_q)
+    for rubric in found:
+        before = passing_since(rubric, before, now=AT)
+        why = unripe(rubric, before, max_q=GateConfig().max_q, now=AT, half_life_days=None)
+        settled = settle(
+            rubric, live, publish="auto", held=(), unripe=why if waits else {}, keep=keep
+        )
+        live = only_live(settled, live)
+        served.append(frozenset(a.name for a in live.aspects))
+    return Went(served[len(served) // 2 - 1], served[-1], frozenset[str]().union(*served))
+
+
+def opened(log: Log, runs: int) -> dict[str, float]:
+    """Shares of what differs that are live, and of runs in which anything else ever is."""
+    figures: dict[str, list[float]] = {}
+    for run in range(runs):
+        true, found = found_at(log, run)
+        for waits, name in ((False, ""), (True, ", waiting")):
+            life = went(found, waits=waits)
+            figures.setdefault(f"false ever{name}", []).append(bool(life.ever - true))
+            for when, names in (("half", life.half), ("end", life.end)):
+                share = len(names & true) / len(true) if true else float("nan")
+                figures.setdefault(f"{when}{name}", []).append(share)
+    return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
 NULL = (
     App(name="100 people, 20 held out"),
     App(name="the same, moods 1.0, activity 1.0", mood=1.0, activity=1.0),
@@ -142,6 +230,24 @@ TURNED = (
     ),
     App(name="0.75 throughout, held out 0.60", tailored=(0.75, 0.75)),
 )
+LOGS = (
+    Log(
+        "nothing differs, 60 people x 12, 12 looks",
+        PlantedWorld(people=60, answers=12, shuffled=True),
+        12,
+    ),
+    Log(
+        "nothing differs, 60 people x 20, 40 looks",
+        PlantedWorld(people=60, answers=20, shuffled=True),
+        40,
+    ),
+    Log(
+        "2 of 30 differ, 60 people x 20, 40 looks",
+        PlantedWorld(people=60, answers=20, divergent=2),
+        40,
+    ),
+    Log("12 of 30 differ, 100 people x 10, 40 looks", PlantedWorld(people=100, answers=10), 40),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -152,10 +258,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     intervals = {app.name: excluded(app, options.runs) for app in NULL}
     watched = {app.name: alarms(app, max(1, options.runs // 4)) for app in (*NULL, *TURNED)}
+    logs = {log.name: opened(log, max(1, options.runs // 8)) for log in LOGS}
     if options.json:
-        print(json.dumps({"intervals": intervals, "watch": watched}, indent=2))
+        print(json.dumps({"intervals": intervals, "watch": watched, "logs": logs}, indent=2))
         return
-    for title, found in (("the interval of the lift", intervals), ("the harm watch", watched)):
+    for title, found in (
+        ("the interval of the lift", intervals),
+        ("the harm watch", watched),
+        ("what is live of a log that grows", logs),
+    ):
         table = Table("simulated", *next(iter(found.values())), title=title)
         for name, figures in found.items():
             table.add_row(name, *(f"{value:.3f}" for value in figures.values()))

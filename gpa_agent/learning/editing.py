@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gpa_agent.errors import UsageError
-from gpa_agent.learning.publishing import HELD, MAX_LIVE, is_quarantined
+from gpa_agent.learning.publishing import HELD, MAX_LIVE, is_withheld
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.rows import StoredRubric
 from gpa_agent.rubrics.records import Aspect, ContrastModel, Rubric
@@ -36,7 +36,7 @@ def all_rubrics(ledger: Ledger) -> list[Rubric]:
         rest = [
             _not_served(a, held)
             for a in found.get(key, [])
-            if a.name not in asked or (is_quarantined(a) and a.guidance != asked[a.name])
+            if a.name not in asked or (is_withheld(a) and a.guidance != asked[a.name])
         ]
         intent, group, other = key
         merged.append(

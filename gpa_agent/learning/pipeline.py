@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,7 +21,7 @@ from gpa_agent.conversations.reading import BadLine, read_located
 from gpa_agent.conversations.records import Conversation, PreferencePair, Record
 from gpa_agent.errors import DataError
 from gpa_agent.learning.embedded import gate_config
-from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler
+from gpa_agent.learning.finding import Finder, Found, Seen, Shuffler, model_of
 from gpa_agent.learning.harm import Place, served_effects
 from gpa_agent.learning.publishing import KEEP_Q, changes, last_served, only_live, settle
 from gpa_agent.learning.report import (
@@ -30,6 +31,7 @@ from gpa_agent.learning.report import (
     StageReport,
     Untested,
 )
+from gpa_agent.learning.ripening import Ripening
 from gpa_agent.learning.stages import Progress
 from gpa_agent.ledger import Ledger
 from gpa_agent.ledger.learned import ChangedMeanwhile, ForgottenMeanwhile
@@ -173,7 +175,8 @@ def _learn(
     clock = time.perf_counter()
     # Whoever was told to stop is heard here for the last time.
     progress("publish", 0, None)
-    rubrics = _publish(ledger, found.weighed, settings, republish, epoch)
+    ripening = Ripening(ledger, settings, model=model_of(finder.name))
+    rubrics = _publish(ledger, found.weighed, settings, republish, epoch, ripening)
     published = StageReport(done=len(rubrics), seconds=time.perf_counter() - clock)
     report = _report(rubrics, found, settings).model_copy(
         update={
@@ -183,6 +186,7 @@ def _learn(
         }
     )
     _store_run(ledger, report, found.weighed, settings, began, epoch)
+    ripening.keep()
     if republish is None:  # what is weighed again was learned from no event
         ledger.events_learned(newest)
     return Learned(report, found.weighed)
@@ -211,7 +215,12 @@ def learn_null(
 
 
 def _publish(
-    ledger: Ledger, weighed: Weighed, settings: Settings, republish: str | None, epoch: int
+    ledger: Ledger,
+    weighed: Weighed,
+    settings: Settings,
+    republish: str | None,
+    epoch: int,
+    ripening: Ripening,
 ) -> list[Rubric]:
     places = {(r.intent, r.group, r.other) for r in ledger.live_rubrics()}
     places |= {_place(r) for r in weighed.rubrics}
@@ -228,7 +237,8 @@ def _publish(
     for found in (*weighed.rubrics, *unfound):
         key = _place(found)
         before = live.get(key)
-        rubric = settle(
+        decide = partial(
+            settle,
             found,
             before,
             publish="nothing" if republish else settings.publish,
@@ -237,9 +247,14 @@ def _publish(
             lately=lately(key),
             harmed=effects.harmed.get(key, {}),
             borne_out=effects.borne_out.get(key, {}),
+            unripe=ripening.unripe(key, found),
             colluders=colluders,
             keep=replace(gate_config(settings), max_q=min(KEEP_Q * settings.max_q, 1.0)),
         )
+        rubric = decide()
+        # What forgetting takes out goes at once.
+        if changes(before, rubric) is not None and republish is None:
+            rubric = decide(too_few=ripening.too_few(key))
         reason, serving = changes(before, rubric), only_live(rubric, before)
         if reason is None and before is not None and serving != before:
             reason = republish
@@ -252,6 +267,7 @@ def _publish(
                 harmed=effects.harmed.get(key, ()),
             )
             rubric = rubric.model_copy(update={"version": stored.version})
+            ripening.changed(key)
         settled.append(rubric)
     return settled
 

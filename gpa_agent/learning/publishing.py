@@ -7,6 +7,9 @@ trait or somebody rejects it; an aspect somebody rejected or rolled back stays o
 is approved again, and one somebody rolled back to stays as it is until it is rejected; one that
 the harm watch wants gone goes at once.
 
+What has not passed for long enough waits, and so does everything where too few people were heard
+since the last change (`learning/ripening.py`; the reason starts ``waits: ``).
+
 Three things are not published by themselves, but wait for a person (``approved``, with a reason
 that starts ``quarantined: ``; `docs/decisions/0012-quarantine.md`): a finding that a few people
 acting together could have brought about, a large jump against what is live or was lately, and
@@ -29,6 +32,8 @@ HELD = "a person took it out (rejected or rolled back); approve it to serve it a
 PINNED = "a person rolled back to what is live; approve it to serve this instead"
 QUARANTINED = "quarantined: "
 """How the reason of an aspect begins that a person has to approve also under ``auto``."""
+WAITS = "waits: "
+"""How the reason of an aspect begins that opens by itself later; who approves it need not wait."""
 MAX_LIVE = 12
 """Items a rubric serves at most: more than a dozen wishes is a style guide that models skim."""
 _FULL = f"the rubric serves {MAX_LIVE} items already, those with the clearest evidence"
@@ -52,6 +57,8 @@ def settle(
     lately: Mapping[str, Aspect] = _NOTHING,
     harmed: Mapping[str, str] = _NOBODY,
     borne_out: Mapping[str, str] = _NOBODY,
+    unripe: Mapping[str, str] = _NOBODY,
+    too_few: str | None = None,
     colluders: float = 0.0,
     keep: GateConfig | None = None,
 ) -> Rubric:
@@ -71,6 +78,8 @@ def settle(
             its reason.
         borne_out: Aspects that are live and whose served turns please more than the holdout's: they
             stay where this run has too little evidence left to find them.
+        unripe: Aspects that pass and may not open yet under ``auto``, each with its reason.
+        too_few: Why nothing may open or retire for its evidence this time; None: it may.
         colluders: The share of one side's people, in [0, 1], that a finding must not rest on; one
             person's share is the least.
         keep: The gate that an item has to pass to stay served, where it is wider than the one
@@ -90,8 +99,12 @@ def settle(
         aspects = [_suspected(a, served.get(a.name), colluders) for a in aspects]
         loose = {n: a for n, a in served.items() if n not in harmed and n not in pinned}
         jump = _jump(aspects, loose, lately)
-    aspects = [_opened(a, served.get(a.name), jump, anew=publish == "auto") for a in aspects]
-    stay = served.keys() if jump is not None else {*borne_out, *pinned}
+    waits = dict(unripe) if publish != "review" else {}
+    if too_few is not None:
+        waits = dict.fromkeys((a.name for a in aspects), too_few)
+    anew = publish == "auto"
+    aspects = [_opened(a, served.get(a.name), jump, waits.get(a.name), anew=anew) for a in aspects]
+    stay = {*borne_out, *pinned} if jump is None and too_few is None else served.keys()
     aspects = _carried(aspects, served, harmed, stay)
     version = live.version if live else 0
     return found.model_copy(
@@ -182,6 +195,12 @@ def is_quarantined(aspect: Aspect) -> bool:
     return aspect.status == "approved" and (aspect.reason or "").startswith(QUARANTINED)
 
 
+def is_withheld(aspect: Aspect) -> bool:
+    """Whether it passes and is not served yet: it is quarantined, or waits."""
+    waits = aspect.status == "approved" and (aspect.reason or "").startswith(WAITS)
+    return waits or is_quarantined(aspect)
+
+
 def _jump(
     aspects: Sequence[Aspect], served: Mapping[str, Aspect], lately: Mapping[str, Aspect]
 ) -> str | None:
@@ -215,14 +234,18 @@ def _turns(before: Aspect, after: Aspect) -> bool:
     return swapped or (len(effects) == 2 and effects[0] * effects[1] < 0)
 
 
-def _opened(aspect: Aspect, before: Aspect | None, jump: str | None, *, anew: bool) -> Aspect:
-    """Live, unless quarantined, or new where nothing new is to be served."""
+def _opened(
+    aspect: Aspect, before: Aspect | None, jump: str | None, waits: str | None, *, anew: bool
+) -> Aspect:
+    """Live, unless withheld, or new where nothing new is to be served."""
     if aspect.status != "approved" or is_quarantined(aspect):
         return aspect
     if _served_already(aspect, before):
         return _kept(aspect)
     if jump is not None:
         return _with(aspect, "approved", f"{QUARANTINED}{jump}")
+    if waits is not None:
+        return _with(aspect, "approved", f"{WAITS}{waits}")
     return _kept(aspect) if anew else aspect
 
 
@@ -236,10 +259,10 @@ def _carried(
     settled = {a.name: a for a in aspects}
     for name, before in served.items():
         now = settled.get(name)
-        # What waits in quarantine keeps its name; `only_live` serves what was live before. Under
-        # review, guidance that has turned waits, and the old one is not served either.
+        # What is withheld keeps its name; `only_live` serves what was live before. Under review,
+        # guidance that has turned waits, and the old one is not served either.
         waits = now is not None and now.status == "approved" and before.evidence is not None
-        if now is not None and (now.status in ("live", "retired") or is_quarantined(now) or waits):
+        if now is not None and (now.status in ("live", "retired") or is_withheld(now) or waits):
             continue
         if name in harmed:
             settled[name] = _with(before, "retired", _why_gone(harmed[name], was_live=True))
@@ -307,10 +330,10 @@ def only_live(rubric: Rubric, before: Rubric | None = None) -> Rubric:
 
     Args:
         rubric: As `settle` returns it.
-        before: What was live, as given to `settle`: it stands in for what is quarantined.
+        before: What was live, as given to `settle`: it stands in for what is withheld.
     """
     served = _served(before)
-    stands = [served.get(a.name) if is_quarantined(a) else a for a in rubric.aspects]
+    stands = [served.get(a.name) if is_withheld(a) else a for a in rubric.aspects]
     live = tuple(a for a in stands if a is not None and a.status == "live")
     return rubric.model_copy(update={"aspects": live})
 

@@ -9,7 +9,8 @@ by now, the half-width is (the normal mixture boundary of Robbins)::
 
 ``r`` decides at which ``I`` it is narrowest and must not depend on the data; it is set for a
 standard error of 0.05 (`NARROWEST`), where the sequence is 1.55 times as wide as an interval for
-one look.
+one look. From 0.04 to 0.08, where some tens of people held out bring it within a thousand turns,
+it is at most 1.59 times as wide, and no other ``r`` would make it narrower by more than 3%.
 
 People are the unit: a person's turns are alike, and a share over them is less certain than over as
 many strangers'. Its variance is ``p (1 - p) (N + rho * sum n (n - 1)) / N**2``, with ``n`` turns of

@@ -25,8 +25,9 @@ from tests.attacks.attack_logs import INTENT, honest, loud, open_workspace, writ
 
 PAIRS = 40
 PEOPLE = 24
-JOINING = 6
-"""Who is left out at first: one to tell, one to tell them from, and four that come along."""
+JOINING = 7
+"""Who is left out at first: one to tell, one to tell them from, and as many that come along as a
+rubric waits for. Who knows of one fewer learns from a change that somebody else joined."""
 TASTES = {"steps": 2.5, "jargon": -2.5}
 
 
@@ -185,11 +186,5 @@ def test_who_joins_among_others_is_not_told(pairs: list[Pair]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="who learns again after each single person publishes what that person moved: a new "
-    "version should wait for as many new people as an item needs",
-)
 def test_that_somebody_joined_alone_is_not_told(pairs: list[Pair]) -> None:
     assert _auc([p.target for p in pairs], [0] * PAIRS) <= 0.6

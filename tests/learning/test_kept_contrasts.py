@@ -149,7 +149,8 @@ def learned(path: Path, portions: list[list[str]]) -> LearnReport:
 
 def evidence(report: LearnReport) -> dict[tuple[str, str], object]:
     return {
-        (r.intent, a.name): (a.status, a.evidence)
+        # What is weighed again and again opens later than what is weighed once (decision 15).
+        (r.intent, a.name): a.evidence
         for r in report.rubrics
         for a in r.aspects
         if a.status != "retired"
