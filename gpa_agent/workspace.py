@@ -566,6 +566,11 @@ class Workspace:
         """The group a user had in the log, from memory; None where unknown."""
         return self.snapshot().groups.get(self.person(user_id))
 
+    @property
+    def chat_model(self) -> BaseChatModel | None:
+        """The chat model it was opened with, where it was given one and not a name."""
+        return self._chat_model
+
     def encoder(self) -> TextEncoder:
         """The sentence encoder, found once."""
         return self._readers.encoder()

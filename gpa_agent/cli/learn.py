@@ -168,7 +168,7 @@ def learn(
     given: dict[str, Any] = {
         "publish": _publishing(publish),
         "label_budget": label_budget,
-        "price": _price(price),
+        "price": price_given(price),
         "concurrency": concurrency,
     }
     chosen = names(groups)
@@ -195,7 +195,7 @@ def learn(
             expected = ws.estimate(spend) if ws.settings.model else None
             if logs and not (ws.path / "settings.json").exists():
                 ws.keep_settings()  # what was read is there to go on from
-            _print_estimate(expected, cannot, json_=json_)
+            print_estimate(expected, cannot, json_=json_)
             return
         if cannot is not None and batch is None:
             raise cannot
@@ -263,7 +263,7 @@ def print_report(report: "LearnReport") -> None:
         f"{report.calls} model calls, {report.seconds:.1f} s, {report.encoder}."
     )
     if report.model is not None:
-        console.print(printable(_asked_of(report.model)))
+        console.print(printable(asked_of(report.model)))
     for taught in report.distilled:
         console.print(printable(_taught(taught)))
     for line in report.notes:
@@ -272,7 +272,7 @@ def print_report(report: "LearnReport") -> None:
         console.print("next: gpa rubrics show INTENT, then gpa rubrics approve INTENT")
 
 
-def _asked_of(model: "ModelReport") -> str:
+def asked_of(model: "ModelReport") -> str:
     """What was asked of the model, what it cost, and what went wrong."""
     cost = "no price known" if model.cost is None else f"${model.cost:.2f}"
     share = model.cached_tokens / max(model.input_tokens, 1)
@@ -391,7 +391,8 @@ def _beside(report: "LearnReport", expected: "Estimate | None") -> "LearnReport"
     return report.model_copy(update={"model": told})
 
 
-def _price(text: str | None) -> dict[str, float] | None:
+def price_given(text: str | None) -> dict[str, float] | None:
+    """Read ``--price``."""
     if text is None:
         return None
     try:
@@ -437,7 +438,8 @@ def _say_engine(expected: "Estimate | None", *, quiet: bool) -> None:
         note(_sentence(expected))
 
 
-def _print_estimate(expected: "Estimate | None", cannot: UsageError | None, *, json_: bool) -> None:
+def print_estimate(expected: "Estimate | None", cannot: UsageError | None, *, json_: bool) -> None:
+    """Print what a dry run expects."""
     if json_:
         emit(None if expected is None else expected.model_dump(mode="json"))
     elif expected is None:

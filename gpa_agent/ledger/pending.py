@@ -75,12 +75,14 @@ class Judged(NamedTuple):
         judgment: The judgment in effect.
         confidence: Its confidence.
         origin: Its source.
+        explicit: Whether a user or a record gave it.
     """
 
     source: FromClause
     judgment: ColumnElement[int]
     confidence: ColumnElement[float]
     origin: ColumnElement[str]
+    explicit: ColumnElement[bool]
 
 
 def judged_turns() -> Judged:
@@ -93,6 +95,7 @@ def judged_turns() -> Judged:
         func.coalesce(explicit.c.judgment, reader.c.judgment),
         func.coalesce(explicit.c.confidence, reader.c.confidence),
         func.coalesce(explicit.c.source, reader.c.source),
+        explicit.c.judgment.is_not(None),
     )
 
 
@@ -206,7 +209,7 @@ class Pending(Guidance):
             label = labels.alias()
             statement = (
                 select(table.c.id, table.c.person)
-                .select_from(table.outerjoin(label, _label_of(label, subject, kind, table.c.id)))
+                .select_from(table.outerjoin(label, label_of(label, subject, kind, table.c.id)))
                 .where(
                     _named(table, kind).is_(None),
                     *([] if only is None else [table.c.id.in_(only)]),
@@ -238,7 +241,7 @@ class Pending(Guidance):
             named = func.coalesce(_named(table, kind), trusted)
             statement = (
                 select(table.c.id, named, table.c.person, table.c.intent)
-                .select_from(table.outerjoin(told, _label_of(told, subject, kind, table.c.id)))
+                .select_from(table.outerjoin(told, label_of(told, subject, kind, table.c.id)))
                 .where(named.is_not(None))
             )
             for page in self._pages(statement, (table.c.id,), batch):
@@ -384,15 +387,15 @@ class Pending(Guidance):
         statement = select(
             pairs.c.id,
             pairs.c.person,
-            _effective(pairs, "group", groups),
-            _effective(pairs, "intent", intents),
+            effective(pairs, "group", groups),
+            effective(pairs, "intent", intents),
             chosen.c.value,
             rejected.c.value,
         ).select_from(
             pairs.join(chosen, _is_result(chosen, stage, key, literal("c:") + pairs.c.id))
             .join(rejected, _is_result(rejected, stage, key, literal("r:") + pairs.c.id))
-            .outerjoin(groups, _label_of(groups, "pair", "group", pairs.c.id))
-            .outerjoin(intents, _label_of(intents, "pair", "intent", pairs.c.id))
+            .outerjoin(groups, label_of(groups, "pair", "group", pairs.c.id))
+            .outerjoin(intents, label_of(intents, "pair", "intent", pairs.c.id))
         )
         for page in self._pages(statement, (pairs.c.id,), batch):
             for pair, person, group, intent, better, worse in page:
@@ -469,6 +472,15 @@ class Pending(Guidance):
             }
 
 
+def of_somebody(judged: Judged) -> list[ColumnElement[bool]]:
+    """Conditions of the judged turns that count."""
+    # Anybody can open five anonymous threads: served turns count for known people only.
+    return [
+        judged.judgment != 0,
+        or_(conversations.c.person.is_not(None), conversations.c.source != LIVE),
+    ]
+
+
 def _among(only: Collection[str] | None) -> list[ColumnElement[bool]]:
     return [] if only is None else [turns.c.conversation_id.in_(only)]
 
@@ -485,21 +497,17 @@ def _counted(judged: Judged, result: FromClause, stage: str, key: str) -> Any:  
             turns.c.conversation_id,
             turns.c.idx,
             c.c.person,
-            _effective(c, "group", groups),
-            _effective(c, "intent", intents),
+            effective(c, "group", groups),
+            effective(c, "intent", intents),
             judged.judgment,
         )
         .select_from(
             judged.source.join(c, c.c.id == turns.c.conversation_id)
             .join(result, _is_result(result, stage, key, _turn_input()))
-            .outerjoin(groups, _label_of(groups, "conversation", "group", c.c.id))
-            .outerjoin(intents, _label_of(intents, "conversation", "intent", c.c.id))
+            .outerjoin(groups, label_of(groups, "conversation", "group", c.c.id))
+            .outerjoin(intents, label_of(intents, "conversation", "intent", c.c.id))
         )
-        .where(
-            judged.judgment != 0,
-            # Anybody can open five anonymous threads: served turns count for known people only.
-            or_(c.c.person.is_not(None), c.c.source != LIVE),
-        )
+        .where(*of_somebody(judged))
     )
 
 
@@ -575,12 +583,13 @@ def _named(table: FromClause, kind: LabelKind) -> ColumnElement[str | None]:
     return table.c.group_name if kind == "group" else table.c.intent
 
 
-def _label_of(
+def label_of(
     label: FromClause, subject: Subject, kind: LabelKind, subject_id: ColumnElement[Any]
 ) -> ColumnElement[bool]:
+    """Whether a label is that of a conversation or pair."""
     return and_(label.c.subject == subject, label.c.subject_id == subject_id, label.c.kind == kind)
 
 
-def _effective(table: FromClause, kind: LabelKind, label: FromClause) -> ColumnElement[str | None]:
+def effective(table: FromClause, kind: LabelKind, label: FromClause) -> ColumnElement[str | None]:
     """What the record names, else the inferred label, else NULL (also for ``unknown``)."""
     return func.coalesce(_named(table, kind), func.nullif(label.c.value, UNKNOWN))

@@ -2,7 +2,8 @@
 
 One class over one database, put together from its parts: opening and errors
 (:mod:`.opening`), writing records (:mod:`.ingesting`), what stages still have to do
-(:mod:`.pending`) and what they found (:mod:`.results`), calls to chat models (:mod:`.calls`),
+(:mod:`.pending`) and what they found (:mod:`.results`), what pairs are made from
+(:mod:`.answers`), calls to chat models (:mod:`.calls`),
 what became of served turns (:mod:`.served`),
 live turns (:mod:`.live`) and what waits to be learned from
 (:mod:`.events`), runs and rubric versions (:mod:`.learned`), people's decisions
@@ -14,6 +15,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gpa_agent.ledger.answers import Answers
 from gpa_agent.ledger.calls import Calls
 from gpa_agent.ledger.decisions import Decisions
 from gpa_agent.ledger.events import Events
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class Ledger(Served, Results, Calls, Live, Events, Learned, Decisions, Forgetting, Exclusive, Keys):
+class Ledger(
+    Served, Answers, Results, Calls, Live, Events, Learned, Decisions, Forgetting, Exclusive, Keys
+):
     """Everything observed and learned; safe to use from several threads.
 
     Example:

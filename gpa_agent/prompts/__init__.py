@@ -17,6 +17,7 @@ from gpa_agent.prompts.answers import (
     Problem,
     SatisfactionAnswer,
     SatSign,
+    TwinAnswer,
     ValidityAnswer,
     Voice,
     VoicesAnswer,
@@ -25,6 +26,7 @@ from gpa_agent.prompts.asking import Ask
 from gpa_agent.prompts.asks import (
     EXPERTISE,
     ClaimSides,
+    Exchange,
     Numbered,
     aspects_ask,
     group_ask,
@@ -33,6 +35,7 @@ from gpa_agent.prompts.asks import (
     preference_ask,
     repair,
     satisfaction_ask,
+    twin_ask,
     validity_ask,
     voices_ask,
 )
@@ -47,6 +50,7 @@ __all__ = [
     "AspectsAnswer",
     "ClaimSides",
     "DsatSign",
+    "Exchange",
     "GroupAnswer",
     "IntentAnswer",
     "Numbered",
@@ -56,6 +60,7 @@ __all__ = [
     "PromptName",
     "SatSign",
     "SatisfactionAnswer",
+    "TwinAnswer",
     "Unreadable",
     "ValidityAnswer",
     "Voice",
@@ -71,6 +76,7 @@ __all__ = [
     "read_answer",
     "repair",
     "satisfaction_ask",
+    "twin_ask",
     "validity_ask",
     "voices_ask",
 ]

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from gpa_agent.conversations.normalise import clean_text
 from gpa_agent.prompts.quoting import visible
 
 ABSURD: Final = 10
@@ -70,6 +71,10 @@ def _line(limit: int) -> BeforeValidator:
 def _cut(text: str, limit: int) -> str:
     head, space, _ = text[:limit].rpartition(" ")
     return f"{head.rstrip(' ,;:.-')}…" if space and head else text[:limit]
+
+
+def _whole(value: object) -> object:
+    return clean_text(value).strip() if isinstance(value, str) else value
 
 
 Name = Annotated[str, _line(60), Field(min_length=1, max_length=60)]
@@ -184,6 +189,14 @@ class VoicesAnswer(_Answer):
 
     voices: Annotated[list[Voice], Field(max_length=1_000)]
     """Nothing for a preference that voices no claim."""
+
+
+class TwinAnswer(_Answer):
+    """An answer to what a user asked, written again in another manner."""
+
+    response: Annotated[str, BeforeValidator(_whole), Field(max_length=20_000)]
+    """The whole answer as an app would show it, lines and all: it is trained on, so it is kept as
+    texts of a log are and never cut; "" where there was nothing to answer."""
 
 
 class ValidityAnswer(_Answer):

@@ -86,6 +86,18 @@ class ClaimSides(NamedTuple):
     name: str
 
 
+class Exchange(NamedTuple):
+    """What a user wrote and what the assistant answered.
+
+    Attributes:
+        user: What the user wrote; empty where the assistant spoke first.
+        assistant: The answer.
+    """
+
+    user: str
+    assistant: str
+
+
 def satisfaction_ask(
     user: str, assistant: str, reply: str, *, earlier: Sequence[str] = (), subject: str
 ) -> Ask:
@@ -206,6 +218,31 @@ def validity_ask(name: str, interpretation: str, guidance: Sequence[str]) -> Ask
     return _ask("validity", data)
 
 
+def twin_ask(
+    question: str,
+    answer: str,
+    guidance: Sequence[str],
+    *,
+    earlier: Sequence[Exchange] = (),
+    subject: str,
+) -> Ask:
+    """What would the answer be under other guidance? Answered by `TwinAnswer`.
+
+    The guidance is ours and tells the model what to do, so it stands in the system text, which is
+    the same for all turns of one intent and side.
+
+    Args:
+        question: The utterance that was answered.
+        answer: The answer that was given.
+        guidance: What the answer is to be like, one line each; names no group.
+        earlier: What was said before, oldest first.
+        subject: What the question is about, for the ledger.
+    """
+    exchanges: list[JSONValue] = [one._asdict() for one in earlier[-EARLIER:]]
+    data = data_of(earlier=exchanges, question=question, answer=answer)
+    return Ask("twin", load("twin").version, _guided(tuple(guidance)), data, subject)
+
+
 def repair(ask: Ask, said: str, problem: str) -> list[BaseMessage]:
     """The conversation in which an unreadable answer is asked for once more.
 
@@ -241,6 +278,12 @@ def _with(name: PromptName, choices: tuple[tuple[str, str], ...]) -> str:
     offered = [*choices, (UNKNOWN, "None of these, or it cannot be told.")]
     listed = data_of(choices=[{"choice": choice, "covers": covers} for choice, covers in offered])
     return f"{load(name).instructions}\n\n# To choose from\n{listed}"
+
+
+@lru_cache(maxsize=64)
+def _guided(guidance: tuple[str, ...]) -> str:
+    listed = "\n".join(f"- {line}" for line in guidance)
+    return f"{load('twin').instructions}\n\n# Guidance\n{listed}"
 
 
 def _turn(user: str, assistant: str, reply: str, earlier: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ PromptName = Literal[
     "preference_sat",
     "repair",
     "satisfaction",
+    "twin",
     "validity",
     "voices",
 ]
@@ -42,6 +43,7 @@ ANSWERS: Final[Mapping[PromptName, type[BaseModel]]] = {
     "preference_sat": answers.PreferenceAnswer,
     "repair": BaseModel,  # has no answer of its own: it asks again for that of the prompt repaired
     "satisfaction": answers.SatisfactionAnswer,
+    "twin": answers.TwinAnswer,
     "validity": answers.ValidityAnswer,
     "voices": answers.VoicesAnswer,
 }

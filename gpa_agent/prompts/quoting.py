@@ -23,6 +23,8 @@ LIMITS: Final[Mapping[str, int]] = {
     "user": 3_000,
     "assistant": 4_000,
     "reply": 2_000,
+    "question": 8_000,
+    "answer": 16_000,
     "text": 3_000,
     "texts": 1_000,
     "choice": 200,

@@ -9,45 +9,23 @@ Table 20) lists the rubric in the prompt likewise, but with the group's name.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeVar
 
 from langchain_core.messages import BaseMessage, ChatMessage, SystemMessage
 
 from gpa_agent.conversations.own_text import CLOSE, OPEN, PREAMBLE, without_own_text
-from gpa_agent.rubrics.records import CLAIMED, EVERYBODY_ELSE, Aspect, Rubric
+from gpa_agent.rubrics.guidance import guidance_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gpa_agent.rubrics.records import Rubric
 
 RUBRIC_MESSAGE_ID = "gpa-rubric"
 """Id of the system message that carries the block inside a graph that keeps its own history:
 ``add_messages`` replaces a message of the same id, so the history never holds two."""
 
-_MARKERS = re.compile(r"</?\s*reader_preferences\s*>", re.IGNORECASE)
-_SHORTEST_NAME = 3
-
 _System = TypeVar("_System", bound=BaseMessage)
-
-
-def _unnamed(text: str, names: Sequence[str]) -> str:
-    """Write "reader" where a guidance names a group.
-
-    Names of one or two letters ("A") are ordinary words and tell nobody's group, so they stay.
-    """
-    for name in names:
-        if len(name) >= _SHORTEST_NAME:
-            text = re.sub(
-                rf"(?<!\w){re.escape(name)}(s?)(?!\w)", r"reader\1", text, flags=re.IGNORECASE
-            )
-    return text
-
-
-def _said(aspect: Aspect, group: str, names: Sequence[str]) -> str:
-    text = " ".join(_MARKERS.sub("", aspect.guidance[group]).split())
-    # The catalogue's words know no groups; those of a person or a model can name one.
-    of_catalogue = aspect.evidence is not None and aspect.family != CLAIMED
-    return text if of_catalogue else _unnamed(text, names)
 
 
 def rubric_block(rubric: Rubric, group: str) -> str | None:
@@ -61,18 +39,10 @@ def rubric_block(rubric: Rubric, group: str) -> str | None:
         The block, the same bytes for the same arguments; None where no live aspect has
         guidance for the group.
     """
-    names = {group, rubric.contrast.group, rubric.contrast.other}
-    names.update(*(aspect.guidance for aspect in rubric.aspects))
-    # Longest first, lest "user" break up "power user"; then by name, for stable bytes.
-    ordered = sorted(names - {EVERYBODY_ELSE}, key=lambda name: (-len(name), name))
-    bullets = [
-        "- " + _said(aspect, group, ordered)
-        for aspect in rubric.aspects
-        if aspect.status == "live" and aspect.guidance.get(group)
-    ]
-    if not bullets:
+    lines = guidance_lines(rubric, group)
+    if not lines:
         return None
-    return "\n".join([OPEN, PREAMBLE, *bullets, CLOSE])
+    return "\n".join([OPEN, PREAMBLE, *(f"- {line}" for line in lines), CLOSE])
 
 
 def strip_rubric(text: str) -> str:

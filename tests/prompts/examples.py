@@ -7,6 +7,7 @@ from gpa_agent.prompts import (
     Ask,
     AspectItem,
     ClaimSides,
+    Exchange,
     Numbered,
     aspects_ask,
     group_ask,
@@ -14,6 +15,7 @@ from gpa_agent.prompts import (
     merge_ask,
     preference_ask,
     satisfaction_ask,
+    twin_ask,
     validity_ask,
     voices_ask,
 )
@@ -54,6 +56,13 @@ ASKS: dict[str, Ask] = {
     "merging": merge_ask([DETAIL], [LISTS]),
     "voices": voices_ask(
         [ClaimSides(x=DETAIL.first_wants, y=DETAIL.second_wants, name=DETAIL.name)], [LONG, SHORT]
+    ),
+    "twin": twin_ask(
+        USER,
+        ANSWER,
+        ["Explain every step and its reason.", "Put steps in a numbered list."],
+        earlier=[Exchange("hi", "Hello! What can I do for you?")],
+        subject="t:c1:0",
     ),
     "validity": validity_ask(
         DETAIL.name, DETAIL.interpretation, [DETAIL.first_wants, DETAIL.second_wants]
