@@ -106,7 +106,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             mode: ``auto`` takes the group's model where `group_models` has one, else the
                 rubric in the prompt, else nothing; ``context`` and ``finetuned`` only that one
                 (``auto`` also asks `group_models` which intents a model was tuned for, where it
-                offers ``tuned_for``, and takes the rubric for other intents);
+                offers ``tuned_for``, and takes it only for those, while their rubric is live);
                 ``plain`` is the switch that turns tailoring off and keeps recording.
             holdout: Share of people, in [0, 0.5], who get the plain answer so that the lift
                 is measured; the workspace's setting where None.

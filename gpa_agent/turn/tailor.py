@@ -285,7 +285,7 @@ class Tailor:
             for a in (rubric.aspects if rubric is not None and block is not None else ())
             if a.status == "live" and a.guidance.get(group)
         )
-        if can_dispatch and self._has_model(plan.intent.value, group):
+        if can_dispatch and self._has_model(plan.intent.value, group, guided=bool(names)):
             return replace(plan, mode="finetuned", model=group, block=block, guided=names)
         # With mode "finetuned" and an app whose model cannot be swapped nothing is left to do.
         if block is None or self.mode == "finetuned":
@@ -308,13 +308,18 @@ class Tailor:
             self._of_snapshot = (snapshot, frozenset({*named, *served}))
         return self._of_snapshot[1]
 
-    def _has_model(self, intent: str, group: str) -> bool:
+    def _has_model(self, intent: str, group: str, *, guided: bool) -> bool:
+        """Whether the group's own model is to answer.
+
+        One that was tuned on rubrics answers only where a rubric is live: what was rolled back, or
+        did harm, must not go on being served by a model that has learned it.
+        """
         if self.mode == "context" or group not in self.group_models:
             return False
         if self.mode == "finetuned" or not isinstance(self.group_models, TunedFor):
             return True
         intents = self.group_models.tuned_for(group)
-        return intents is None or intent in intents
+        return intents is None or (intent in intents and guided)
 
     def group_model(self, group: str) -> BaseChatModel:
         """The model that answers for a group now.

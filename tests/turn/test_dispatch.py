@@ -290,26 +290,31 @@ def test_what_is_taken_out_of_the_mapping_is_not_served_at_the_next_turn(ws: Wor
     assert app.invoke()["text"] == "Tuned."
 
 
-class TunedForCooking(dict[str, Any]):
+class Tuned(dict[str, Any]):
     """Group models that were tuned for one intent."""
 
+    intents: frozenset[str] | None = frozenset({"general"})
+
     def tuned_for(self, group: str) -> frozenset[str] | None:
-        return frozenset({"cooking"}) if group == "novice" else None
+        return self.intents if group == "novice" else None
 
 
 @pytest.mark.parametrize(
-    ("mode", "intent", "expected"),
+    ("mode", "tuned_for", "intent", "expected"),
     [
-        ("auto", "cooking", "finetuned"),
-        ("auto", "general", "context"),
-        ("finetuned", "general", "finetuned"),
-        ("context", "cooking", "plain"),  # no rubric for that intent
+        ("auto", {"general"}, "general", "finetuned"),
+        ("auto", {"cooking"}, "general", "context"),
+        ("auto", {"cooking"}, "cooking", "plain"),  # no rubric is live for that intent (any more)
+        ("auto", None, "cooking", "finetuned"),  # nobody knows what it was tuned for
+        ("finetuned", {"cooking"}, "general", "finetuned"),
+        ("context", {"general"}, "general", "context"),
     ],
 )
-def test_auto_takes_a_model_for_the_intents_it_was_tuned_for(
-    ws: Workspace, mode: Any, intent: str, expected: str
+def test_auto_takes_a_model_where_it_was_tuned_by_a_rubric_that_is_live(
+    ws: Workspace, mode: Any, tuned_for: set[str] | None, intent: str, expected: str
 ) -> None:
-    models = TunedForCooking(novice=ScriptedChatModel())
+    models = Tuned(novice=ScriptedChatModel())
+    models.intents = None if tuned_for is None else frozenset(tuned_for)
     app = GPAMiddleware(ws, mode=mode, group_models=models).wrap(ScriptedChatModel())
     out = app.invoke(HI, thread(group="novice", intent=intent))
     assert out["gpa"]["mode"] == expected
