@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -173,14 +173,3 @@ def serving(folder: Path) -> Run | None:
     return next(
         (run for run in runs(folder) if run.manifest.verdict.passed and not run.stale), None
     )
-
-
-def group_folders(models: Path) -> Mapping[str, Path]:
-    """Every group that has a finished run, with its folder.
-
-    Args:
-        models: The workspace's ``models``.
-    """
-    folders = sorted(path for path in (models / "groups").glob("*") if path.is_dir())
-    newest = ((path, next(runs(path), None)) for path in folders)
-    return {run.manifest.group: path for path, run in newest if run is not None}

@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 import gpa_agent
-from gpa_agent.cli import audit, chat, demo, doctor, feedback, forget, init, learn, rubrics, worker
+from gpa_agent.cli import (
+    audit,
+    chat,
+    demo,
+    doctor,
+    feedback,
+    finetune,
+    forget,
+    init,
+    learn,
+    pairs,
+    rubrics,
+    worker,
+)
 
 app = typer.Typer(
     name="gpa",
@@ -35,5 +48,5 @@ def root(
 for _module in (demo, init, learn, worker):
     _module.register(app)
 app.add_typer(rubrics.app, name="rubrics")
-for _module in (chat, feedback, audit, forget, doctor):
+for _module in (chat, feedback, audit, pairs, finetune, forget, doctor):
     _module.register(app)
