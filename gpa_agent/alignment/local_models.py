@@ -115,7 +115,7 @@ class LocalGroupModels(GroupModels):
     @override
     def tuned_for(self, group: str) -> frozenset[str] | None:
         run = self._serving.runs.get(group)
-        return frozenset(run.manifest.rubric_versions) or None if run is not None else None
+        return frozenset(run.manifest.intents) or None if run is not None else None
 
     @override
     def refused(self) -> Mapping[str, str]:

@@ -29,7 +29,6 @@ from gpa_agent.files import write_whole
 
 MANIFEST: Final = "manifest.json"
 STALE: Final = "stale.json"
-GateResult = Verdict
 _NUMBERED: Final = re.compile(r"\d{4,}")
 
 
@@ -65,6 +64,8 @@ class Manifest(BaseModel):
     data: Data
     people: tuple[str, ...]
     """Keyed hashes of those whose words it was tuned on; forgetting looks for them."""
+    intents: tuple[str, ...] = ()
+    """Of the pairs it was tuned on, sorted."""
     rubric_versions: dict[str, int] = Field(default_factory=dict[str, int])
     """By intent: the newest rubric that a twin was written with."""
     config: TuningConfig

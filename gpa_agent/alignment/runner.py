@@ -316,6 +316,7 @@ class Runner:
             base=self._base,
             data=Data(sha256=prepared.sha256, pairs=len(plan.train), held_out=len(plan.held_out)),
             people=tuple(sorted(plan.people)),
+            intents=tuple(sorted({pair.intent for pair in plan.train})),
             rubric_versions=dict(newest_rubrics(plan.train)),
             config=self._config,
             seed=self._config.seed,

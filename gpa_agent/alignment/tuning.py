@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,6 +28,9 @@ from gpa_agent.errors import DataError, GPAError, ModelError, UsageError
 from gpa_agent.files import write_whole
 from gpa_agent.ledger import Busy
 from gpa_agent.rubrics.records import Rubric
+
+if TYPE_CHECKING:
+    from gpa_agent.workspace import Workspace
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (stage, done, total)."""
@@ -63,22 +66,28 @@ class TuneReport(BaseModel):
 
 
 def tune(
-    folders: Folders,
+    place: Workspace | Folders,
     config: TuningConfig,
     *,
     groups: Sequence[str] | None = None,
-    rubrics: Iterable[Rubric] = (),
+    rubrics: Iterable[Rubric] | None = None,
     force: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> TuneReport:
     """Tune a model for each group, all on one base; run again it goes on where it was stopped.
 
+    Example:
+        ```python
+        report = tune(ws, TuningConfig(base="./my-base"))
+        [(one.group, one.status, one.reasons) for one in report.groups]
+        ```
+
     Args:
-        folders: Where pairs are and models go; ``Folders.of(workspace.path)``.
+        place: The workspace; or the folders alone, on a machine that has only those.
         config: How.
         groups: Which groups; None: all that have pairs, at least two.
-        rubrics: What is live, for the judge; ``workspace.rubrics()``.
+        rubrics: What the judge goes by; None: what the workspace serves.
         force: Tune again what is finished on the same inputs.
         dry_run: Only say what would be done.
         progress: Called with (stage, done, total).
@@ -94,6 +103,12 @@ def tune(
     """
     started = time.monotonic()
     require("tune group models", hub=not Path(config.base).is_dir())
+    folders, served = (
+        (place, [])
+        if isinstance(place, Folders)
+        else (Folders.of(place.path), place.export_rubrics())
+    )
+    rubrics = served if rubrics is None else rubrics
     job = make_job(folders, config, groups=groups, rubrics=rubrics, force=force, dry_run=dry_run)
     told = _Told(progress=progress)
     left = job.groups
@@ -122,7 +137,7 @@ def make_job(
     """Check what can be checked without the libraries, and say what is to be done.
 
     Args:
-        folders: As for `tune`, like all others.
+        folders: Where pairs are and models go.
         config: As for `tune`.
         groups: As for `tune`.
         rubrics: As for `tune`.

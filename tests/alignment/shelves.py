@@ -12,12 +12,12 @@ from gpa_agent.alignment.manifest import (
     STALE,
     Base,
     Data,
-    GateResult,
     Manifest,
     numbered,
     write_manifest,
 )
 from gpa_agent.alignment.pair import folder_name
+from gpa_agent.alignment.verdict import Verdict
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def put(
     base: Path,
     *,
     reasons: tuple[str, ...] = (),
-    rubric_versions: dict[str, int] | None = None,
+    intents: tuple[str, ...] = (),
     manifest: bool = True,
 ) -> Path:
     """Put an adapter into a workspace as the group's next run; refused where there are reasons."""
@@ -38,12 +38,12 @@ def put(
     folder = finished / f"{number:04d}"
     shutil.copytree(adapter, folder, ignore=shutil.ignore_patterns("README.md"))
     if manifest:
-        write_manifest(folder, made(group, base, number, reasons, rubric_versions or {}))
+        write_manifest(folder, made(group, base, number, reasons, intents))
     return folder
 
 
 def made(
-    group: str, base: Path, number: int, reasons: tuple[str, ...], rubric_versions: dict[str, int]
+    group: str, base: Path, number: int, reasons: tuple[str, ...], intents: tuple[str, ...]
 ) -> Manifest:
     """What tuning would say of it."""
     return Manifest(
@@ -52,11 +52,11 @@ def made(
         base=Base(name=str(base), **fingerprint(base).model_dump()),
         data=Data(sha256="0" * 64, pairs=24, held_out=4),
         people=("p1",),
-        rubric_versions=rubric_versions,
+        intents=intents,
         config=TuningConfig(base=str(base)),
         seed=0,
         packages={},
-        verdict=GateResult(passed=not reasons, reasons=reasons),
+        verdict=Verdict(passed=not reasons, reasons=reasons),
         inputs="0" * 64,
         created_at=WHEN.replace(day=number),
     )

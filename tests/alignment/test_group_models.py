@@ -128,7 +128,7 @@ def test_nothing_is_tuned_yet_and_the_base_is_gone(shelf: Shelf, tmp_path: Path)
 
 
 def test_intents_it_was_tuned_for(shelf: Shelf) -> None:
-    shelf.put("novice", rubric_versions={"debugging": 3})
+    shelf.put("novice", intents=("debugging",))
     shelf.put("expert", shelf.second)
     with shelf.local() as models:
         assert models.tuned_for("novice") == frozenset({"debugging"})
