@@ -37,11 +37,11 @@ from typing import Any
 
 from gpa_agent.alignment.config import TARGETS, TuningConfig
 from gpa_agent.alignment.deps import require
-from gpa_agent.alignment.job import Folders
-from gpa_agent.alignment.outcomes import Outcome
+from gpa_agent.alignment.gating.verdict import GateConfig
 from gpa_agent.alignment.pair import Pair, Said, folder_name, write_pairs
-from gpa_agent.alignment.tuning import tune
-from gpa_agent.alignment.verdict import GateConfig
+from gpa_agent.alignment.tuning.job import Folders
+from gpa_agent.alignment.tuning.outcomes import Outcome
+from gpa_agent.alignment.tuning.tuning import tune
 
 ADAPTER = "adapter_model.safetensors"
 BARE = Path(__file__).with_name("bare_trl.py")

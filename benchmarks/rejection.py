@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gpa_agent.alignment.config import Method, TuningConfig
-from gpa_agent.alignment.job import Folders
-from gpa_agent.alignment.outcomes import Outcome
 from gpa_agent.alignment.pair import Pair, folder_name, write_pairs
-from gpa_agent.alignment.rejection import keep_by_margin
-from gpa_agent.alignment.tuning import tune
+from gpa_agent.alignment.tuning.job import Folders
+from gpa_agent.alignment.tuning.outcomes import Outcome
+from gpa_agent.alignment.tuning.rejection import keep_by_margin
+from gpa_agent.alignment.tuning.tuning import tune
 from gpa_agent.embedding import find_encoder
 from gpa_agent.testing.miniature.base import make_base
 from gpa_agent.testing.miniature.checks import Tally, flipped_share

@@ -27,9 +27,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gpa_agent.alignment.asking import Answer, Request
 from gpa_agent.alignment.deps import require
-from gpa_agent.alignment.local import LocalEngine
+from gpa_agent.alignment.serving.asking import Answer, Request
+from gpa_agent.alignment.serving.local import LocalEngine
 from gpa_agent.testing.miniature.base import make_base
 
 PROMISE = (

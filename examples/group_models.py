@@ -13,10 +13,10 @@ from typing import Any
 
 from gpa_agent import GPAMiddleware, Workspace
 from gpa_agent.alignment.config import TuningConfig
-from gpa_agent.alignment.group_models import GroupModels
-from gpa_agent.alignment.job import Folders
-from gpa_agent.alignment.pairs import make_pairs
-from gpa_agent.alignment.tuning import tune
+from gpa_agent.alignment.pairs.making import make_pairs
+from gpa_agent.alignment.serving.group_models import GroupModels
+from gpa_agent.alignment.tuning.job import Folders
+from gpa_agent.alignment.tuning.tuning import tune
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.miniature.base import make_base
 from gpa_agent.testing.miniature.twins import TwinWriter

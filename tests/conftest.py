@@ -43,8 +43,8 @@ def _no_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GPA_WORKSPACE", "GPA_LEDGER", "GPA_PEOPLE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
-    # A turn's own budget is for people who wait; on a machine that runs two tests at a time it would
-    # end turns that a test is not about. Tests of the budget name one.
+    # A turn's own budget is for people who wait; on a machine that runs two tests at a time it
+    # would end turns that a test is not about. Tests of the budget name one.
     monkeypatch.setenv("GPA_BUDGET_SECONDS", "30")
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gpa_agent.alignment.verdict import GateConfig
+from gpa_agent.alignment.gating.verdict import GateConfig
 from gpa_agent.errors import UsageError
 
 Method = Literal["dpo", "kto", "kto-augmented", "sft", "rs-sft", "rs-dpo"]

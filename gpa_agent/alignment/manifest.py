@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gpa_agent.alignment.config import TuningConfig
 from gpa_agent.alignment.fingerprints import Fingerprint
-from gpa_agent.alignment.verdict import Verdict
+from gpa_agent.alignment.gating.verdict import Verdict
 from gpa_agent.errors import DataError
 from gpa_agent.files import write_whole
 

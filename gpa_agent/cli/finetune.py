@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gpa_agent.alignment.config import TuningConfig
-    from gpa_agent.alignment.outcomes import Outcome
-    from gpa_agent.alignment.tuning import TuneReport
+    from gpa_agent.alignment.tuning.outcomes import Outcome
+    from gpa_agent.alignment.tuning.tuning import TuneReport
     from gpa_agent.rubrics.records import Rubric
 
 _ELSEWHERE = "To run or serve it elsewhere"
@@ -126,8 +126,8 @@ def finetune(
     )
     if launch:
         return _print_launch_command(workspace, settings, group, rubrics, force=force)
-    from gpa_agent.alignment.job import Folders
-    from gpa_agent.alignment.tuning import tune
+    from gpa_agent.alignment.tuning.job import Folders
+    from gpa_agent.alignment.tuning.tuning import tune
 
     with progress_on_stderr(quiet=quiet) as progress:
         report = tune(
@@ -162,8 +162,8 @@ def _print_launch_command(
     *,
     force: bool,
 ) -> None:
-    from gpa_agent.alignment.job import Folders
-    from gpa_agent.alignment.tuning import launch_command, make_job
+    from gpa_agent.alignment.tuning.job import Folders
+    from gpa_agent.alignment.tuning.tuning import launch_command, make_job
 
     folders = Folders.of(workspace.absolute())
     job = make_job(folders, settings, groups=groups, rubrics=rubrics, force=force)
@@ -174,7 +174,7 @@ def _print_launch_command(
 def _print_serve_command(
     workspace: Path, groups: Sequence[str] | None, base: str | None, *, json_: bool
 ) -> None:
-    from gpa_agent.alignment.exporting import serve_command
+    from gpa_agent.alignment.serving.exporting import serve_command
 
     launch = serve_command(workspace, groups=groups, base=base)
     if json_:
@@ -188,7 +188,7 @@ def _print_serve_command(
 def _merge(
     workspace: Path, groups: Sequence[str] | None, target: Path, base: str | None, *, json_: bool
 ) -> None:
-    from gpa_agent.alignment.exporting import merge_group
+    from gpa_agent.alignment.serving.exporting import merge_group
 
     if groups is None or len(groups) != 1:
         raise UsageError("--merge writes one group's model: name it with --group")

@@ -24,8 +24,8 @@ from gpa_agent.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gpa_agent.alignment.pairs_export import Exported
-    from gpa_agent.alignment.pairs_report import GroupPairs, PairsReport
+    from gpa_agent.alignment.pairs.exporting import Exported
+    from gpa_agent.alignment.pairs.report import GroupPairs, PairsReport
     from gpa_agent.learning.estimate import Estimate
 
 _WITH_A_MODEL = "With a chat model"
@@ -133,7 +133,7 @@ def pairs(
 
     Running it again asks for no twin twice.
     """
-    from gpa_agent.alignment.pairs import PairsConfig, estimate_pairs, make_pairs
+    from gpa_agent.alignment.pairs.making import PairsConfig, estimate_pairs, make_pairs
     from gpa_agent.learning.spending import Spend
     from gpa_agent.workspace import Workspace
 
@@ -195,8 +195,8 @@ def _refuse(options: list[str]) -> None:
 def _export(
     workspace: Path, to: str | None, out: Path | None, groups: list[str], *, json_: bool
 ) -> None:
-    from gpa_agent.alignment.formats import format_named
-    from gpa_agent.alignment.pairs_export import export_pairs
+    from gpa_agent.alignment.pairs.exporting import export_pairs
+    from gpa_agent.alignment.pairs.formats import format_named
     from gpa_agent.workspace import Workspace
 
     if to is None or out is None:

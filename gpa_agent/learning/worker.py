@@ -70,8 +70,8 @@ class WorkReport(Handled):
     live: int | None = None
     """Aspects live after it; None where nothing was weighed."""
     to_approve: int | None = None
-    """Aspects that wait: for ``gpa rubrics approve``, as the quarantined, or for more evidence, which
-    approving spares them; as ``live``."""
+    """Aspects that wait: for ``gpa rubrics approve``, as the quarantined, or for more evidence,
+    which approving spares them; as ``live``."""
     waiting: int = 0
     """Events that wait still."""
     seconds: float = 0.0

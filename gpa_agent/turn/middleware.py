@@ -120,7 +120,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
                 learned from by the next run that takes no conversation, or by ``gpa worker``;
                 ``off`` leaves that to ``gpa worker``, in a process of its own.
             group_models: A chat model tuned for a group, by group: a dict, or
-                `gpa_agent.alignment.group_models.GroupModels`. It is kept, not copied: what
+                `gpa_agent.alignment.serving.group_models.GroupModels`. It is kept, not copied: what
                 is no longer in it at a turn is no longer served.
 
         Raises:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpa_agent.alignment.child import NEXT, Events, do
 from gpa_agent.alignment.config import TuningConfig
-from gpa_agent.alignment.job import Job
-from gpa_agent.alignment.judging import Asked
-from gpa_agent.alignment.outcomes import Event, Outcome
+from gpa_agent.alignment.gating.judging import Asked
 from gpa_agent.alignment.pair import Pair, Said, folder_name, write_pairs
+from gpa_agent.alignment.tuning.child import NEXT, Events, do
+from gpa_agent.alignment.tuning.job import Job
+from gpa_agent.alignment.tuning.outcomes import Event, Outcome
 from tests.alignment.tiny_models import make_base
 
 SAYINGS = {"novice": "a heap keeps the smallest item on top", "expert": "a stack keeps the newest"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gpa_agent.alignment.config import TuningConfig
+from gpa_agent.alignment.gating.verdict import Verdict
 from gpa_agent.alignment.manifest import Base, Data, Manifest
-from gpa_agent.alignment.verdict import Verdict
 
 
 def manifest(*, passed: bool = True, group: str = "novice", base: str = "/models/base") -> Manifest:

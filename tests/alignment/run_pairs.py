@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gpa_agent.alignment.pairs import make_pairs
+from gpa_agent.alignment.pairs.making import make_pairs
 from tests.alignment.pairs_support import open_workspace
 
 

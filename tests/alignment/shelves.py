@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gpa_agent.alignment.config import TuningConfig
 from gpa_agent.alignment.fingerprints import fingerprint
+from gpa_agent.alignment.gating.verdict import Verdict
 from gpa_agent.alignment.manifest import (
     STALE,
     Base,
@@ -17,7 +18,6 @@ from gpa_agent.alignment.manifest import (
     write_manifest,
 )
 from gpa_agent.alignment.pair import folder_name
-from gpa_agent.alignment.verdict import Verdict
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpa_agent.alignment.loading import load
-from gpa_agent.alignment.local import LocalEngine
+from gpa_agent.alignment.serving.loading import load
+from gpa_agent.alignment.serving.local import LocalEngine
 from gpa_agent.errors import DataError, GPAError, UsageError
 from tests.alignment.tiny_models import (
     ask,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from gpa_agent.alignment.checkpoints import (
+from gpa_agent.alignment.tuning.checkpoints import (
     ADAPTER,
     ADAPTER_CONFIG,
     STATE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpa_agent.alignment.choosing import by_promise, choose
-from gpa_agent.alignment.verdict import Checkpoint, Verdict
+from gpa_agent.alignment.gating.verdict import Checkpoint, Verdict
+from gpa_agent.alignment.tuning.choosing import by_promise, choose
 
 PATHS = [Path(f"checkpoint-{step}") for step in (2, 4, 6, 8)]
 # Of the chosen answers: they get likelier until step 4, then the model collapses.

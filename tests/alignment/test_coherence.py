@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpa_agent.alignment.coherence import Floor, Signals, loops
+from gpa_agent.alignment.gating.coherence import Floor, Signals, loops
 
 ANSWER = """To read a file, open it first.
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gpa_agent.alignment.card import model_card
-from gpa_agent.alignment.curves import as_csv, as_picture, metrics_at
+from gpa_agent.alignment.tuning.card import model_card
+from gpa_agent.alignment.tuning.curves import as_csv, as_picture, metrics_at
 from tests.alignment.manifests import manifest
 
 HISTORY: list[dict[str, Any]] = [

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from gpa_agent.alignment.exporting import merge, merge_group, serve_command
 from gpa_agent.alignment.fingerprints import fingerprint
-from gpa_agent.alignment.group_models import GroupModels
-from gpa_agent.alignment.local import LocalEngine
-from gpa_agent.alignment.parity import parity
+from gpa_agent.alignment.serving.exporting import merge, merge_group, serve_command
+from gpa_agent.alignment.serving.group_models import GroupModels
+from gpa_agent.alignment.serving.local import LocalEngine
+from gpa_agent.alignment.serving.parity import parity
 from gpa_agent.errors import DataError, StoreError, UsageError
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.openai_server import OpenAIServer

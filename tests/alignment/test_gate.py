@@ -11,9 +11,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer
 
-from gpa_agent.alignment.gate import Gate, GateConfig, Taxed, Verdict
-from gpa_agent.alignment.generating import generate
-from gpa_agent.alignment.judging import Asked, Judge, load_judge
+from gpa_agent.alignment.gating.gate import Gate, GateConfig, Taxed, Verdict
+from gpa_agent.alignment.gating.generating import generate
+from gpa_agent.alignment.gating.judging import Asked, Judge, load_judge
 from gpa_agent.alignment.pair import Pair
 from gpa_agent.rubrics.records import Aspect, ContrastModel, Evidence, Rubric
 from gpa_agent.testing.miniature.checks import Checks

@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gpa_agent.alignment.generating import WINDOW, generate, likelihoods
+from gpa_agent.alignment.gating.generating import WINDOW, generate, likelihoods
 from gpa_agent.alignment.pair import Said
 from tests.alignment.tiny_models import CONTEXT, make_adapter, make_base
 

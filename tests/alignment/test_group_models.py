@@ -16,8 +16,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from gpa_agent import GPAMiddleware, Workspace
-from gpa_agent.alignment.group_models import GroupModels
 from gpa_agent.alignment.manifest import MANIFEST
+from gpa_agent.alignment.serving.group_models import GroupModels
 from gpa_agent.errors import ModelError, UsageError
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.openai_server import OpenAIServer

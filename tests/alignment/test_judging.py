@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from gpa_agent.alignment.judging import (
+from gpa_agent.alignment.gating.judging import (
     Asked,
     RubricJudge,
     load_judge,

@@ -16,9 +16,9 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from gpa_agent.alignment.asking import DeadlinePassed
-from gpa_agent.alignment.local import LocalEngine
-from gpa_agent.alignment.local_chat import ChatLocal
+from gpa_agent.alignment.serving.asking import DeadlinePassed
+from gpa_agent.alignment.serving.local import LocalEngine
+from gpa_agent.alignment.serving.local_chat import ChatLocal
 from gpa_agent.errors import UsageError
 from tests.alignment.tiny_models import ask, at_every_step, engine, groups
 

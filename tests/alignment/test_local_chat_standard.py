@@ -10,8 +10,8 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from gpa_agent.alignment.local import LocalEngine
-from gpa_agent.alignment.local_chat import ChatLocal
+from gpa_agent.alignment.serving.local import LocalEngine
+from gpa_agent.alignment.serving.local_chat import ChatLocal
 from tests.alignment.tiny_models import groups
 
 __all__ = ["groups"]

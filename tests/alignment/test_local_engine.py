@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gpa_agent.alignment.asking import DeadlinePassed, EngineBusy, EngineClosed, Request
-from gpa_agent.alignment.local import LocalEngine
+from gpa_agent.alignment.serving.asking import DeadlinePassed, EngineBusy, EngineClosed, Request
+from gpa_agent.alignment.serving.local import LocalEngine
 from gpa_agent.errors import ModelError, UsageError
 from tests.alignment.tiny_models import CONTEXT, WORDS, ask, at_every_step, engine, groups
 

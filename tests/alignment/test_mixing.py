@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gpa_agent.alignment.mixing import MixedLinear, Mixture
+from gpa_agent.alignment.serving.mixing import MixedLinear, Mixture
 
 
 def layer() -> MixedLinear:

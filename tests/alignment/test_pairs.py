@@ -12,7 +12,7 @@ import pytest
 
 from gpa_agent import Workspace
 from gpa_agent.alignment.pair import Pair, read_pairs
-from gpa_agent.alignment.pairs import (
+from gpa_agent.alignment.pairs.making import (
     PairsConfig,
     PairsReport,
     estimate_pairs,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from gpa_agent import Workspace
-from gpa_agent.alignment.formats import axolotl_row, dataset_entry, llama_factory_row, trl_row
 from gpa_agent.alignment.pair import Pair, Said
-from gpa_agent.alignment.pairs import make_pairs, pairs_file
-from gpa_agent.alignment.pairs_export import export_pairs
+from gpa_agent.alignment.pairs.exporting import export_pairs
+from gpa_agent.alignment.pairs.formats import axolotl_row, dataset_entry, llama_factory_row, trl_row
+from gpa_agent.alignment.pairs.making import make_pairs, pairs_file
 from gpa_agent.errors import DataError, UsageError
 from tests.alignment.pairs_support import ingest, open_workspace, recorded_pair
 

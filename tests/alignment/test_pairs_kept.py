@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from gpa_agent import Workspace
-from gpa_agent.alignment.formats import format_named
 from gpa_agent.alignment.pair import read_pairs
-from gpa_agent.alignment.pairs import PairsConfig, make_pairs, pairs_file
-from gpa_agent.alignment.pairs_export import export_pairs
+from gpa_agent.alignment.pairs.exporting import export_pairs
+from gpa_agent.alignment.pairs.formats import format_named
+from gpa_agent.alignment.pairs.making import PairsConfig, make_pairs, pairs_file
 from gpa_agent.ledger import Busy
 from gpa_agent.testing.answers import measure
 from gpa_agent.testing.openai_server import OpenAIServer

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpa_agent.alignment.lengths import balanced, lengths_of
 from gpa_agent.alignment.pair import Pair, Said
+from gpa_agent.alignment.pairs.lengths import balanced, lengths_of
 
 
 def pair(chosen: int, rejected: int, name: int = 0) -> Pair:

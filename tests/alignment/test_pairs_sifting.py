@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpa_agent.alignment.sifting import Shown, fault_of, likeness
+from gpa_agent.alignment.pairs.sifting import Shown, fault_of, likeness
 
 ANSWER = "Open the settings, choose Network, then press Reset. It restarts by itself."
 SHOWN = Shown("How do I reset it?", ANSWER, ["Write short sentences without any jargon."], ["pro"])

@@ -14,8 +14,8 @@ import pytest
 import torch
 from transformers import StoppingCriteriaList
 
-from gpa_agent.alignment.loading import load
-from gpa_agent.alignment.local import LocalEngine
+from gpa_agent.alignment.serving.loading import load
+from gpa_agent.alignment.serving.local import LocalEngine
 from gpa_agent.errors import DataError, ModelError, UsageError
 from tests.alignment.tiny_models import (
     Bare,

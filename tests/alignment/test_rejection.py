@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from gpa_agent.alignment.pair import Pair, Said
-from gpa_agent.alignment.rejection import keep_by_margin
-from gpa_agent.alignment.reward import cross_fitted_margins, embedding_differences, fit_head
+from gpa_agent.alignment.tuning.rejection import keep_by_margin
+from gpa_agent.alignment.tuning.reward import cross_fitted_margins, embedding_differences, fit_head
 from gpa_agent.embedding import HashingEncoder
 from gpa_agent.errors import DataError, UsageError
 from gpa_agent.testing.miniature.checks import flipped_share

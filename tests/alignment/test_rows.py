@@ -9,7 +9,7 @@ import pytest
 
 from gpa_agent.alignment.config import Method
 from gpa_agent.alignment.pair import Pair, Said
-from gpa_agent.alignment.rows import (
+from gpa_agent.alignment.tuning.rows import (
     ANSWER_TOO_LONG,
     PROMPT_TOO_LONG,
     Prepared,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from gpa_agent.alignment.transcript import Transcript
+from gpa_agent.alignment.serving.transcript import Transcript
 from tests.alignment.tiny_models import make_tokenizer
 
 texts = st.text(st.sampled_from("ab \n\u00fc\u65e5\U0001f600e\u0301")) | st.text()

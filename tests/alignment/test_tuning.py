@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gpa_agent.alignment.checkpoints import ADAPTER, is_whole, step_of
 from gpa_agent.alignment.config import TuningConfig
-from gpa_agent.alignment.job import Folders
 from gpa_agent.alignment.manifest import numbered, read_manifest, serving
-from gpa_agent.alignment.outcomes import Outcome
-from gpa_agent.alignment.tuning import TuneReport, launch_command, make_job, tune
+from gpa_agent.alignment.tuning.checkpoints import ADAPTER, is_whole, step_of
+from gpa_agent.alignment.tuning.job import Folders
+from gpa_agent.alignment.tuning.outcomes import Outcome
+from gpa_agent.alignment.tuning.tuning import TuneReport, launch_command, make_job, tune
 from gpa_agent.errors import DataError, ModelError, StoreError, UsageError
 from tests.alignment.heap_world import make_speaking_base, settings, write_groups
 

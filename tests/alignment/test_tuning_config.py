@@ -63,7 +63,7 @@ def test_a_missing_file_is_misuse(tmp_path: Path) -> None:
 
 def test_configuration_and_manifest_load_no_torch() -> None:
     program = (
-        "import sys; import gpa_agent.alignment.manifest, gpa_agent.alignment.tuning; "
+        "import sys; import gpa_agent.alignment.manifest, gpa_agent.alignment.tuning.tuning; "
         "print([m for m in ('torch', 'transformers', 'trl', 'peft') if m in sys.modules])"
     )
     done = subprocess.run(

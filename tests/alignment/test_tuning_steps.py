@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from gpa_agent.alignment.artifacts import sweep
 from gpa_agent.alignment.fingerprints import weights_sha256
-from gpa_agent.alignment.job import Folders, Job
 from gpa_agent.alignment.manifest import STALE, read_manifest, serving
-from gpa_agent.alignment.outcomes import Event, Outcome
 from gpa_agent.alignment.pair import write_pairs
+from gpa_agent.alignment.tuning.artifacts import sweep
+from gpa_agent.alignment.tuning.job import Folders, Job
+from gpa_agent.alignment.tuning.outcomes import Event, Outcome
 from gpa_agent.errors import DataError, UsageError
 from gpa_agent.ledger import Busy
 from gpa_agent.ledger.locks import FileLock

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gpa_agent.alignment.coherence import Signals
-from gpa_agent.alignment.gate import GateConfig, GateRefused, Taxed, Verdict
-from gpa_agent.alignment.verdict import (
+from gpa_agent.alignment.gating.coherence import Signals
+from gpa_agent.alignment.gating.gate import GateConfig, GateRefused, Taxed, Verdict
+from gpa_agent.alignment.gating.verdict import (
     Compared,
     Estimate,
     Measured,

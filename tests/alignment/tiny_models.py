@@ -27,9 +27,9 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from gpa_agent.alignment.asking import Request
-from gpa_agent.alignment.local import LocalEngine
 from gpa_agent.alignment.manifest import write_manifest
+from gpa_agent.alignment.serving.asking import Request
+from gpa_agent.alignment.serving.local import LocalEngine
 from tests.alignment.shelves import made
 
 TEMPLATE = (

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gpa_agent import Workspace
-from gpa_agent.alignment.job import Folders
 from gpa_agent.alignment.manifest import serving
+from gpa_agent.alignment.tuning.job import Folders
 from tests.alignment.heap_world import write_groups
 from tests.alignment.tiny_models import make_base
 from tests.cli.support import Invoke

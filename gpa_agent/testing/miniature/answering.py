@@ -9,7 +9,7 @@ from typing import Final
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gpa_agent.alignment.generating import Messages, generate
+from gpa_agent.alignment.gating.generating import Messages, generate
 from gpa_agent.testing.miniature.training import one_thread, quietly
 
 _LONGEST: Final = 120

@@ -40,7 +40,7 @@ class _Asked(Protocol):
 class Checks:
     """Judges answers of the miniature and tells whether they make sense.
 
-    Fits `gpa_agent.alignment.judging`'s ``Judge`` and ``CoherenceCheck``; simulated, and no
+    Fits `gpa_agent.alignment.gating.judging`'s ``Judge`` and ``CoherenceCheck``; simulated, and no
     judge of anything but the miniature.
     """
 

@@ -1,6 +1,6 @@
 """A simulated writer of twins: answers the prompt ``twin`` by putting segments in or leaving them.
 
-It stands in for a chat model where `gpa_agent.alignment.pairs` asks for an answer under other
+It stands in for a chat model where `alignment.pairs.making` asks for an answer under other
 guidance, sees what a model would see, and knows nothing but the miniature.
 """
 

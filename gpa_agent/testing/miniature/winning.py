@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gpa_agent.alignment.curves import PICTURE
 from gpa_agent.alignment.deps import require
 from gpa_agent.alignment.pair import Said
+from gpa_agent.alignment.tuning.curves import PICTURE
 from gpa_agent.testing.miniature.checks import Tally, coherent, compare, score
 from gpa_agent.testing.miniature.domain import GROUPS, prompts
 

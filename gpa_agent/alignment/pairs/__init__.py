@@ -1,0 +1,1 @@
+"""Contrastive pairs (Algorithm 4): judged answers, each with a twin in the other manner."""

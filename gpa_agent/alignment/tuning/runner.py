@@ -1,0 +1,354 @@
+"""What the tuning process does for each group: plan, train, judge, publish."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gpa_agent.alignment.bases import find_base
+from gpa_agent.alignment.deps import versions
+from gpa_agent.alignment.faults import mapped
+from gpa_agent.alignment.fingerprints import fingerprint
+from gpa_agent.alignment.gating.gate import Gate
+from gpa_agent.alignment.gating.judging import Judge, load_judge
+from gpa_agent.alignment.gating.verdict import Checkpoint, Verdict, too_few
+from gpa_agent.alignment.manifest import (
+    STALE,
+    Base,
+    Data,
+    Manifest,
+    Run,
+    inputs_digest,
+    runs,
+)
+from gpa_agent.alignment.pair import Pair
+from gpa_agent.alignment.tuning import checkpoints, trainers
+from gpa_agent.alignment.tuning.artifacts import publish, sweep
+from gpa_agent.alignment.tuning.choosing import Chosen, choose
+from gpa_agent.alignment.tuning.curves import History, metrics_at
+from gpa_agent.alignment.tuning.job import Job, newest_rubrics, pairs_digest
+from gpa_agent.alignment.tuning.outcomes import ROWS, STEPS, Outcome, failed, outcome_of
+from gpa_agent.alignment.tuning.rows import Prepared, prepare
+from gpa_agent.errors import DataError, ModelError
+from gpa_agent.files import write_whole
+from gpa_agent.ledger import Busy
+from gpa_agent.ledger.locks import FileLock
+from gpa_agent.ledger.opening import utc_now
+
+if TYPE_CHECKING:
+    from gpa_agent.alignment.tuning.child import Events
+
+LOCK: Final = "finetune.lock"
+_SELECTED: Final = "outside_the_widest_margins"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is to be done for one group."""
+
+    group: str
+    train: list[Pair]
+    """Every pair that may be trained on."""
+    held_out: list[Pair]
+    """Pairs kept for the gate."""
+    inputs: str
+    """Digest of base, pairs and configuration."""
+
+    @property
+    def people(self) -> set[str]:
+        """Those whose words are trained on."""
+        return {pair.person for pair in self.train if pair.person is not None}
+
+
+class Runner:
+    """Tunes the groups of a job on one base.
+
+    Args:
+        job: What to do.
+        events: Told of everything.
+        first: Whether this process writes; of several under accelerate one does.
+
+    Raises:
+        UsageError: The base or the hardware is not what it has to be.
+    """
+
+    def __init__(self, job: Job, events: Events, *, first: bool = True) -> None:
+        trainers.quiet()
+        self._job = job
+        self._config = job.config
+        self._events = events
+        self._first = first
+        self._on = trainers.hardware(job.config)
+        self._folder = find_base(job.config.base)
+        events.stage(None, "reading the base", 0, None)
+        name = str(self._folder) if Path(job.config.base).is_dir() else job.config.base
+        self._base = Base(name=name, **fingerprint(self._folder).model_dump())
+        self._tokenizer = trainers.load_tokenizer(self._folder)
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep every other process from tuning into the same folder.
+
+        Raises:
+            Busy: One is at it.
+        """
+        if not self._first or self._job.dry_run:
+            yield
+            return
+        models = self._job.folders.models
+        with mapped("getting ready"):
+            models.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(models / LOCK, utc_now)
+        if not lock.take():
+            raise Busy(f"{lock.holder()} is tuning into {str(models)!r}; wait until it is done")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def to_do(self) -> Iterator[Plan]:
+        """Plan group after group; those with nothing to tune are told of and passed over."""
+        for group in self._job.groups:
+            try:
+                plan = self._plan(group)
+                before = None if self._job.force else self._finished(plan)
+                if before is not None:
+                    self._events.outcome(outcome_of(before.manifest, before.path, again=True))
+                elif self._job.dry_run:
+                    self._events.outcome(self._planned(plan))
+                else:
+                    yield plan
+            except DataError as error:
+                self._events.outcome(failed(group, error))
+
+    def tune(self, plan: Plan) -> Outcome:
+        """Train a group's adapter, judge it and publish what came out.
+
+        Args:
+            plan: The group's.
+
+        Raises:
+            DataError: There is nothing to train on, or people were forgotten meanwhile.
+            StoreError: Something cannot be written.
+            ModelError: The base was changed, or memory did not suffice.
+        """
+        prepared = self._prepared(plan)
+        work = self._job.folders.work(plan.group) / plan.inputs[:16]
+        self._make_ready(plan.group, work)
+        before = self._base_state
+        gate = self._gate(plan) if self._first else None
+        trainer = self._trained(plan.group, prepared, work)
+        history, steps = trainer.state.log_history, trainer.state.max_steps
+        chosen = self._chosen(gate, trainer, plan.group, work) if gate is not None else None
+        trainers.take_off(trainer)
+        del trainer
+        trainers.let_go()
+        if trainers.state_sha256(self._model) != before:
+            raise ModelError(f"the base was changed while tuning {plan.group!r}: nothing is kept")
+        if chosen is None:
+            return Outcome(group=plan.group, status="planned")
+        manifest = self._manifest(plan, prepared, chosen, history, steps)
+        folder = self._published(plan, chosen.checkpoint, manifest, history)
+        shutil.rmtree(work.parent, ignore_errors=True)
+        return self._noted(outcome_of(manifest, folder, again=False))
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        if len(self._job.folders.groups()) > 1:
+            return outcome
+        alone = "no other group has pairs: whether it pleases others as much was not looked at"
+        return outcome.model_copy(update={"notes": (*outcome.notes, alone)})
+
+    # -- before ----------------------------------------------------------------------------------
+
+    def _pairs(self, group: str) -> list[Pair]:
+        return self._job.folders.pairs_of(group)
+
+    def _plan(self, group: str) -> Plan:
+        pairs = self._pairs(group)
+        plan = Plan(
+            group=group,
+            train=[pair for pair in pairs if pair.split == "train"],
+            held_out=[pair for pair in pairs if pair.split == "holdout"],
+            inputs=inputs_digest(self._base, pairs_digest(pairs), self._config),
+        )
+        if not plan.train:
+            raise DataError(f"group {group!r} has no pairs to train on; make some with 'gpa pairs'")
+        judged_by = {pair.person or pair.subject for pair in plan.held_out}
+        refusal = too_few(group, len(judged_by), len(plan.held_out), self._config.gate)
+        if refusal is not None:  # the gate would say so after the training
+            raise DataError(refusal)
+        return plan
+
+    def _finished(self, plan: Plan) -> Run | None:
+        """The newest run that is not stale, where it is on the same inputs.
+
+        An older one does not count: what was asked for last is what has to serve.
+        """
+        found = runs(self._job.folders.finished(plan.group))
+        newest = next((run for run in found if not run.stale), None)
+        return newest if newest is not None and newest.manifest.inputs == plan.inputs else None
+
+    def _planned(self, plan: Plan) -> Outcome:
+        """What would be done; of rejection sampling only how many pairs it would keep."""
+        prepared = self._rows(plan.train)
+        rows = len(prepared.rows)
+        if self._config.method.startswith("rs-"):
+            rows = max(1, math.floor(rows * self._config.keep))
+        return Outcome(
+            group=plan.group,
+            status="planned",
+            pairs=len(plan.train),
+            held_out=len(plan.held_out),
+            rows=rows,
+            steps=trainers.steps_of(rows, self._config),
+            counts=prepared.left_out,
+        )
+
+    def _prepared(self, plan: Plan) -> Prepared:
+        kept = self._kept(plan)
+        prepared = self._rows(kept)
+        if not prepared.rows:
+            said = ", ".join(f"{n} {reason}" for reason, n in prepared.left_out.items())
+            raise DataError(f"no row of group {plan.group!r} can be trained on ({said})")
+        if len(kept) < len(plan.train):
+            prepared.left_out[_SELECTED] = len(plan.train) - len(kept)
+        return prepared
+
+    def _kept(self, plan: Plan) -> list[Pair]:
+        """All pairs, or of the ``rs-`` methods those with the widest margin."""
+        if not self._config.method.startswith("rs-"):
+            return plan.train
+        from gpa_agent.alignment.tuning.rejection import keep_by_margin  # noqa: PLC0415 -- rs- alone
+        from gpa_agent.embedding import find_encoder  # noqa: PLC0415 -- as above
+
+        self._events.stage(plan.group, "reward model", 0, None)
+        encoder = find_encoder(allow_download=False)
+        share, seed = self._config.keep, self._config.seed
+        return list(keep_by_margin(plan.train, encoder, share=share, seed=seed).kept)
+
+    def _rows(self, pairs: Sequence[Pair]) -> Prepared:
+        return prepare(
+            pairs,
+            self._config.method,
+            tokens=trainers.renderer(self._tokenizer),
+            max_length=self._config.max_length,
+            seed=self._config.seed,
+        )
+
+    # -- training --------------------------------------------------------------------------------
+
+    @cached_property
+    def _model(self) -> Any:  # noqa: ANN401 -- transformers' classes are made at run time
+        """The base, loaded when the first group needs it."""
+        self._events.stage(None, "loading the base", 0, None)
+        return trainers.load_base(self._folder, self._config, self._on)
+
+    @cached_property
+    def _base_state(self) -> str:
+        return trainers.state_sha256(self._model)
+
+    def _make_ready(self, group: str, work: Path) -> None:
+        """Clear away what no run can go on from: torn folders, checkpoints of other inputs."""
+        if not self._first:
+            return
+        sweep(self._job.folders.finished(group))
+        if work.parent.is_dir():
+            for other in set(work.parent.iterdir()) - {work}:
+                shutil.rmtree(other)
+        checkpoints.sweep_torn(work)
+
+    def _trained(self, group: str, prepared: Prepared, work: Path) -> Any:  # noqa: ANN401 -- as above
+        whole = checkpoints.whole_checkpoints(work)
+        trainer = trainers.trainer_for(
+            self._model,
+            self._tokenizer,
+            prepared,
+            self._config,
+            on=self._on,
+            work=work,
+            on_step=lambda done, total: self._events.stage(group, "training", done, total),
+        )
+        trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+        return trainer
+
+    # -- the gate --------------------------------------------------------------------------------
+
+    @cached_property
+    def _judge(self) -> Judge:
+        pairs = (p for group in self._job.folders.groups() for p in self._pairs(group))
+        return load_judge(self._config.judge, rubrics=self._job.rubrics, pairs=pairs)
+
+    def _gate(self, plan: Plan) -> Gate:
+        """The gate for one group, made while the base is bare."""
+        self._events.stage(plan.group, "answers of the base", 0, None)
+        return Gate(
+            self._model,
+            self._tokenizer,
+            held_out={plan.group: plan.held_out},
+            judge=self._judge,
+            config=self._config.gate,
+            groups=self._job.folders.groups(),
+        )
+
+    def _chosen(self, gate: Gate, trainer: Any, group: str, work: Path) -> Chosen:  # noqa: ANN401 -- as above
+        def examine(checkpoint: Path, named: Checkpoint) -> Verdict:
+            step = checkpoints.step_of(checkpoint)
+            self._events.stage(group, f"gate, step {step}", 0, None)
+            trainers.take_weights(trainer.model, checkpoint)
+            return gate.examine(trainer.model, group, checkpoint=named)
+
+        return choose(checkpoints.whole_checkpoints(work), trainer.state.log_history, examine)
+
+    # -- after -----------------------------------------------------------------------------------
+
+    def _manifest(
+        self, plan: Plan, prepared: Prepared, chosen: Chosen, history: History, steps: int
+    ) -> Manifest:
+        return Manifest(
+            group=plan.group,
+            method=self._config.method,
+            base=self._base,
+            data=Data(sha256=prepared.sha256, pairs=len(plan.train), held_out=len(plan.held_out)),
+            people=tuple(sorted(plan.people)),
+            intents=tuple(sorted({pair.intent for pair in plan.train})),
+            rubric_versions=dict(newest_rubrics(plan.train)),
+            config=self._config,
+            seed=self._config.seed,
+            packages=versions(),
+            metrics=metrics_at(history, checkpoints.step_of(chosen.checkpoint)),
+            counts={ROWS: len(prepared.rows), STEPS: steps, **prepared.left_out},
+            verdict=chosen.verdict,
+            inputs=plan.inputs,
+            created_at=utc_now(),
+        )
+
+    def _published(
+        self, plan: Plan, checkpoint: Path, manifest: Manifest, history: History
+    ) -> Path:
+        """Publish, unless somebody was forgotten since training began.
+
+        Forgetting takes a person's pairs away and then looks through the manifests. Looking once
+        more after the manifest is written leaves no moment at which neither sees the other.
+        """
+        self._all_are_there(plan)
+        folder = publish(self._job.folders.finished(plan.group), checkpoint, manifest, history)
+        try:
+            self._all_are_there(plan)
+        except DataError:
+            write_whole(folder / STALE, b'{"reason": "a person was forgotten while it was tuned"}')
+            raise
+        return folder
+
+    def _all_are_there(self, plan: Plan) -> None:
+        there = {pair.person for pair in self._pairs(plan.group)}
+        if plan.people - there:
+            raise DataError(
+                f"people of group {plan.group!r} were forgotten while its model was tuned: it is "
+                "not kept; run it again"
+            )
