@@ -27,8 +27,8 @@ class PairsConfig:
     max_similarity: float = 0.9
     """Likeness in (0, 1] to the logged answer from which on a twin is near-identical."""
     balance_lengths: float | None = None
-    """Largest imbalance of lengths (`alignment.pairs.lengths`) among the pairs to train on, above 0;
-    None: as they come."""
+    """Largest imbalance of lengths (`alignment.pairs.lengths`) among the pairs to train on,
+    above 0; None: as they come."""
 
     def __post_init__(self) -> None:
         limits = {
