@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gpa_agent import GPAMiddleware, Workspace
-from gpa_agent.alignment.config import TuningConfig
-from gpa_agent.alignment.pairs.making import make_pairs
-from gpa_agent.alignment.serving.group_models import GroupModels
-from gpa_agent.alignment.tuning.job import Folders
-from gpa_agent.alignment.tuning.tuning import tune
+from gpa_agent.alignment import GroupModels, TuningConfig, make_pairs, tune
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.miniature.base import make_base
 from gpa_agent.testing.miniature.twins import TwinWriter
@@ -38,8 +34,7 @@ def main() -> None:
         for rubric in ws.learn().rubrics:
             print(rubric.intent, [a.name for a in rubric.aspects if a.status == "live"])
         print("pairs:", make_pairs(ws, model=TwinWriter()).pairs)
-        config = TuningConfig(base=str(base), learning_rate=2e-3)
-        tuned = tune(Folders.of(ws.path), config, rubrics=ws.rubrics()).groups
+        tuned = tune(ws, TuningConfig(base=str(base), learning_rate=2e-3)).groups
         print("adapters:", *(f"{t.group} {t.status} {'; '.join(t.reasons)}" for t in tuned))
         runs = {t.group: t.folder for t in tuned if t.folder}
         wins = win_matrix(held_out_answers(base, runs))
