@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gpa_agent.cli.init import GroupsOption, IntentsOption, PublishOption
+from gpa_agent.cli.model_calls import (
+    WITH_A_MODEL,
+    ConcurrencyOption,
+    MaxCallsOption,
+    MaxCostOption,
+    PriceOption,
+    asked_of,
+    expectation,
+    price_given,
+    print_estimate,
+)
 from gpa_agent.cli.render import NO_DIFFERENCE, print_rubric, versus
 from gpa_agent.cli.running import (
     DEFAULT_WORKSPACE,
@@ -31,12 +42,11 @@ if TYPE_CHECKING:
     from gpa_agent.calls.batch import BatchWaiting
     from gpa_agent.learning.distilling import DistilReport
     from gpa_agent.learning.estimate import Estimate
-    from gpa_agent.learning.report import IngestReport, LearnReport, ModelReport
+    from gpa_agent.learning.report import IngestReport, LearnReport
     from gpa_agent.learning.spending import Spend
     from gpa_agent.workspace import Workspace
 
 _SHOWN_BAD_LINES = 3
-_WITH_A_MODEL = "With a chat model"
 
 
 def register(app: typer.Typer) -> None:
@@ -84,21 +94,11 @@ def learn(
             metavar="NAME",
             help="Chat model that learns, as openai:gpt-4o-mini (OPENAI_BASE_URL for other "
             "servers); kept. 'embedded' goes back to the engine that needs none.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = None,
-    max_calls: Annotated[
-        int | None,
-        typer.Option(
-            "--max-calls", min=1, help="Stop after so many calls.", rich_help_panel=_WITH_A_MODEL
-        ),
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            "--max-cost", min=0, help="Stop at so many dollars.", rich_help_panel=_WITH_A_MODEL
-        ),
-    ] = None,
+    max_calls: MaxCallsOption = None,
+    max_cost: MaxCostOption = None,
     label_budget: Annotated[
         int | None,
         typer.Option(
@@ -107,30 +107,17 @@ def learn(
             metavar="N",
             help="Let the model label N of each kind; classifiers trained on that label the rest. "
             "Kept; 0: it labels everything.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option(
-            "--price",
-            metavar="IN,OUT[,CACHED]",
-            help="What the model costs, dollars per million tokens; kept.",
-            rich_help_panel=_WITH_A_MODEL,
-        ),
-    ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency", min=1, help="Calls in flight; kept.", rich_help_panel=_WITH_A_MODEL
-        ),
-    ] = None,
+    price: PriceOption = None,
+    concurrency: ConcurrencyOption = None,
     runner: Annotated[
         str,
         typer.Option(
             "--runner",
             help="What runs the calls: asyncio, daft or daft-ray.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = "asyncio",
     batch: Annotated[
@@ -139,7 +126,7 @@ def learn(
             "--batch",
             metavar="DIR",
             help="Call nobody: write OpenAI batch files, read their results from there.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = None,
     dry_run: Annotated[
@@ -147,7 +134,7 @@ def learn(
         typer.Option(
             "--dry-run",
             help="Read the logs, print what learning would call and cost, and stop.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = False,
     quiet: QuietOption = False,
@@ -272,27 +259,6 @@ def print_report(report: "LearnReport") -> None:
         console.print("next: gpa rubrics show INTENT, then gpa rubrics approve INTENT")
 
 
-def asked_of(model: "ModelReport") -> str:
-    """What was asked of the model, what it cost, and what went wrong."""
-    cost = "no price known" if model.cost is None else f"${model.cost:.2f}"
-    share = model.cached_tokens / max(model.input_tokens, 1)
-    wrong = {
-        "repaired": model.repaired,
-        "left unknown (unreadable)": model.malformed,
-        "left unknown (refused)": model.refused,
-        "given up, asked again next time": model.failed,
-        "tried again": model.retried,
-        "put off by the provider": model.rate_limited,
-        "attributions without ground": model.unfounded,
-    }
-    told = "".join(f", {n} {what}" for what, n in wrong.items() if n)
-    return (
-        f"{model.model}: {model.calls:,} calls, {model.cached:,} answers known already, "
-        f"{model.input_tokens:,} tokens in ({share:.0%} from the provider's cache), "
-        f"{model.output_tokens:,} out, {cost}{told}"
-    )
-
-
 def _taught(report: "DistilReport") -> str:
     """What became of a local classifier that the model taught."""
     served = {"new": "kept", "old": "not kept", "none": "none came of it"}[report.kept]
@@ -391,22 +357,6 @@ def _beside(report: "LearnReport", expected: "Estimate | None") -> "LearnReport"
     return report.model_copy(update={"model": told})
 
 
-def price_given(text: str | None) -> dict[str, float] | None:
-    """Read ``--price``."""
-    if text is None:
-        return None
-    try:
-        figures = [float(part) for part in text.split(",")]
-    except ValueError:
-        figures = []
-    if len(figures) not in (2, 3):
-        raise UsageError(
-            f"--price {text!r}: expected dollars per million tokens, as in 0.15,0.60 or "
-            "0.15,0.60,0.075 (input, output, input from the provider's cache)"
-        )
-    return dict(zip(("input", "output", "cached_input"), figures, strict=False))
-
-
 def _spend(
     max_calls: int | None,
     max_cost: float | None,
@@ -435,27 +385,7 @@ def _say_engine(expected: "Estimate | None", *, quiet: bool) -> None:
             "without a key and without the network"
         )
     else:
-        note(_sentence(expected))
-
-
-def print_estimate(expected: "Estimate | None", cannot: UsageError | None, *, json_: bool) -> None:
-    """Print what a dry run expects."""
-    if json_:
-        emit(None if expected is None else expected.model_dump(mode="json"))
-    elif expected is None:
-        screen().print("no chat model is configured: learning calls nobody and costs nothing")
-    else:
-        screen().print(printable(f"{_sentence(expected)}\n{expected.basis}"))
-    if cannot is not None:
-        note(f"the model cannot be opened as things are: {cannot}")
-
-
-def _sentence(expected: "Estimate") -> str:
-    cost = "no price known" if expected.cost is None else f"about ${expected.cost:.2f}"
-    return (
-        f"expected: {expected.calls:,} calls, {expected.input_tokens:,} tokens in, "
-        f"{expected.output_tokens:,} out, {cost}"
-    )
+        note(expectation(expected))
 
 
 def _print_waiting(waiting: "BatchWaiting", *, json_: bool) -> None:

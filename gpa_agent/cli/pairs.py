@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpa_agent.cli.learn import asked_of, price_given, print_estimate
+from gpa_agent.cli.model_calls import (
+    WITH_A_MODEL,
+    ConcurrencyOption,
+    MaxCallsOption,
+    MaxCostOption,
+    PriceOption,
+    asked_of,
+    price_given,
+    print_estimate,
+)
 from gpa_agent.cli.running import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
     from gpa_agent.alignment.pairs.report import GroupPairs, PairsReport
     from gpa_agent.learning.estimate import Estimate
 
-_WITH_A_MODEL = "With a chat model"
 _FOR_OTHERS = "For other tools"
 
 
@@ -75,42 +83,19 @@ def pairs(
             "--model",
             metavar="NAME",
             help="Chat model that writes the twins, this time; else the one that learns.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = None,
-    max_calls: Annotated[
-        int | None,
-        typer.Option(
-            "--max-calls", min=1, help="Stop after so many calls.", rich_help_panel=_WITH_A_MODEL
-        ),
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            "--max-cost", min=0, help="Stop at so many dollars.", rich_help_panel=_WITH_A_MODEL
-        ),
-    ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option(
-            "--price",
-            metavar="IN,OUT[,CACHED]",
-            help="What the model costs, dollars per million tokens.",
-            rich_help_panel=_WITH_A_MODEL,
-        ),
-    ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency", min=1, help="Calls in flight.", rich_help_panel=_WITH_A_MODEL
-        ),
-    ] = None,
+    max_calls: MaxCallsOption = None,
+    max_cost: MaxCostOption = None,
+    price: PriceOption = None,
+    concurrency: ConcurrencyOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
             help="Print what the twins would call and cost at most, and stop.",
-            rich_help_panel=_WITH_A_MODEL,
+            rich_help_panel=WITH_A_MODEL,
         ),
     ] = False,
     export: Annotated[
