@@ -1,11 +1,15 @@
 """Do group models win for their own group and for no other, and which way of tuning does it best?
 
-Run: python benchmarks/group_models.py [--seeds 3] [--methods dpo kto ...] [--flipped 0.3] [--json]
+Run: python benchmarks/group_models.py [--seeds 0 1 2] [--methods dpo ...] [--flipped 0.3] [--json]
 
 Everything is a miniature (`gpa_agent.testing.miniature`): for each seed a tiny base is trained
 from scratch, the pairs are of two simulated groups, and every method tunes one adapter a group on
 the same pairs, through the same gate. Then all answer the 72 held-out prompts three times each;
 an incoherent answer loses. The adapters are looked at whether or not the gate lets them serve.
+The settings were chosen on seeds 10 to 12 and are reported on 0 to 2. With DPO's usual beta of 0.1
+the same rate won as often, but in a run of four one answer in seven was made of pieces of several
+tasks, and the gate went back to an early checkpoint.
+
 Which method comes first here says nothing of how they compare on people and large models.
 
 Needs the extra: pip install 'gpa-agent[finetune]'. A seed takes about four minutes on two cores.
@@ -25,20 +29,26 @@ from rich.console import Console
 from rich.table import Table
 
 from gpa_agent.alignment.config import Method, TuningConfig
-from gpa_agent.alignment.pair import folder_name, write_pairs
+from gpa_agent.alignment.pair import Pair, folder_name, write_pairs
 from gpa_agent.alignment.tuning.job import Folders
 from gpa_agent.alignment.tuning.outcomes import Outcome
+from gpa_agent.alignment.tuning.rejection import keep_by_margin
 from gpa_agent.alignment.tuning.tuning import tune
+from gpa_agent.embedding import find_encoder
 from gpa_agent.testing.miniature.base import make_base
-from gpa_agent.testing.miniature.checks import Tally
+from gpa_agent.testing.miniature.checks import Tally, flipped_share
 from gpa_agent.testing.miniature.domain import GROUPS
 from gpa_agent.testing.miniature.preferences import pairs
 from gpa_agent.testing.miniature.winning import BASE, beats, coherence, held_out_answers
 
 METHODS: tuple[str, ...] = get_args(Method)
 HELD_OUT = 100
-RATE = {method: 1e-3 if method.startswith("kto") else 2e-3 for method in METHODS}
-"""Learning rates that half a million parameters take without falling apart."""
+KEEP = 0.6
+"""Share of pairs that the ``rs-`` methods keep."""
+RATE = dict.fromkeys(METHODS, 2e-3)
+BETA = {method: 0.1 if method.startswith("kto") else 0.5 for method in METHODS}
+
+COLUMNS = ("seed", "win", "tie", "loss", "other's win", "coherent", "flipped", "rows", "s")
 
 
 class Figures(NamedTuple):
@@ -52,7 +62,8 @@ class Figures(NamedTuple):
         own: Against the base, by its own group's taste.
         other: The same by the other group's.
         coherent: Share of its answers that make sense.
-        pairs: Trained on.
+        rows: Trained on.
+        flipped: Share of the pairs they were made of that stand the wrong way round.
         seconds: Of training and gate.
     """
 
@@ -63,7 +74,8 @@ class Figures(NamedTuple):
     own: Tally
     other: Tally
     coherent: float
-    pairs: int
+    rows: int
+    flipped: float
     seconds: float
 
 
@@ -90,14 +102,16 @@ def run_seed(
 ) -> tuple[list[Figures], list[Duel]]:
     """Train a base and, by every method, an adapter for each group; compare them all."""
     base = make_base(folder / "base", seed=seed)
-    for group in GROUPS:
-        made = pairs(group, count, seed, flipped) + pairs(group, HELD_OUT, seed, split="holdout")
-        write_pairs(folder / "pairs" / f"{folder_name(group)}.jsonl", made)
+    learned = {group: pairs(group, count, seed, flipped) for group in GROUPS}
+    for group, made in learned.items():
+        held_out = pairs(group, HELD_OUT, seed, split="holdout")
+        write_pairs(folder / "pairs" / f"{folder_name(group)}.jsonl", made + held_out)
     outcomes = {(m, o.group): o for m in methods for o in tuned(m, base, folder, seed)}
     adapters = {f"{m}/{g}": o.folder for (m, g), o in outcomes.items() if o.folder}
     answers = held_out_answers(base, adapters, seed=seed)
+    wrong = {group: wrong_shares(made, methods, seed) for group, made in learned.items()}
     figures = [
-        figures_of(seed, method, outcome, answers)
+        figures_of(seed, method, outcome, answers, wrong[group][method])
         for (method, group), outcome in outcomes.items()
         if f"{method}/{group}" in answers
     ]
@@ -111,6 +125,8 @@ def tuned(method: str, base: Path, folder: Path, seed: int) -> tuple[Outcome, ..
             "base": str(base),
             "method": method,
             "learning_rate": RATE[method],
+            "beta": BETA[method],
+            "keep": KEEP,
             "seed": seed,
             "judge": "gpa_agent.testing.miniature.checks:Checks",
         }
@@ -118,8 +134,20 @@ def tuned(method: str, base: Path, folder: Path, seed: int) -> tuple[Outcome, ..
     return tune(Folders(pairs=folder / "pairs", models=folder / method), config).groups
 
 
+def wrong_shares(made: Sequence[Pair], methods: Sequence[str], seed: int) -> dict[str, float]:
+    """Method to the share of pairs that stand the wrong way round among those it learns from."""
+    before = flipped_share(made)
+    shares = dict.fromkeys(methods, before)
+    rejecting = [method for method in methods if method.startswith("rs-")]
+    if before and rejecting:
+        encoder = find_encoder(allow_download=False)
+        kept = keep_by_margin(made, encoder, share=KEEP, seed=seed).kept
+        shares |= dict.fromkeys(rejecting, flipped_share(kept))
+    return shares
+
+
 def figures_of(
-    seed: int, method: str, outcome: Outcome, answers: Mapping[str, Sequence[str]]
+    seed: int, method: str, outcome: Outcome, answers: Mapping[str, Sequence[str]], flipped: float
 ) -> Figures:
     """How one adapter fared."""
     group = outcome.group
@@ -133,7 +161,8 @@ def figures_of(
         own=by_group.pop(group),
         other=next(iter(by_group.values())),
         coherent=coherence(given),
-        pairs=outcome.rows,
+        rows=outcome.rows,
+        flipped=flipped,
         seconds=outcome.seconds,
     )
 
@@ -164,13 +193,12 @@ def show(figures: Sequence[Figures], fought: Sequence[Duel]) -> None:
     """Print the tables."""
     console = Console(width=150)
     table = Table(title="Group models against the base, 72 held-out prompts x 3 (simulated)")
-    for name in ("method", "group", "seed", "win", "tie", "other's win", "coherent", "rows", "s"):
-        table.add_column(name, justify="left" if name in {"method", "group"} else "right")
+    for name in ("method", "group", *COLUMNS):
+        table.add_column(name, justify="right" if name in COLUMNS else "left")
     table.add_column("gate", max_width=70)
     for one in sorted(figures, key=lambda f: (METHODS.index(f.method), f.group, f.seed)):
-        shares = (one.own.win, one.own.tie, one.other.win, one.coherent)
-        cells = [f"{share:.3f}" for share in shares]
-        rest = (str(one.pairs), f"{one.seconds:.0f}", one.gate)
+        cells = [f"{share:.3f}" for share in (*one.own, one.other.win, one.coherent, one.flipped)]
+        rest = (str(one.rows), f"{one.seconds:.0f}", one.gate)
         table.add_row(one.method, one.group, str(one.seed), *cells, *rest)
     console.print(table)
     against = Table(title="Head to head, mean over seeds: win / tie / loss of the first")
@@ -191,15 +219,15 @@ def show(figures: Sequence[Figures], fought: Sequence[Duel]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--pairs", type=int, default=500, help="to train on, per group")
+    parser.add_argument("--pairs", type=int, default=600, help="to train on, per group")
     parser.add_argument("--flipped", type=float, default=0.0, help="share of pairs turned round")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     figures: list[Figures] = []
     fought: list[Duel] = []
-    for seed in range(args.seeds):
+    for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             made, duelled = run_seed(
                 seed,

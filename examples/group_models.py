@@ -34,7 +34,7 @@ def main() -> None:
         for rubric in ws.learn().rubrics:
             print(rubric.intent, [a.name for a in rubric.aspects if a.status == "live"])
         print("pairs:", make_pairs(ws, model=TwinWriter()).pairs)
-        tuned = tune(ws, TuningConfig(base=str(base), learning_rate=2e-3)).groups
+        tuned = tune(ws, TuningConfig(base=str(base), learning_rate=2e-3, beta=0.5)).groups
         print("adapters:", *(f"{t.group} {t.status} {'; '.join(t.reasons)}" for t in tuned))
         runs = {t.group: t.folder for t in tuned if t.folder}
         wins = win_matrix(held_out_answers(base, runs))

@@ -13,6 +13,15 @@ _FILES: Final = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """What is fetched: weights that are no pickles, and what belongs to the tokenizer."""
 
 
+def is_folder(base: str) -> bool:
+    """Whether a base lies here, and is not to be fetched by its name.
+
+    Args:
+        base: A folder, or ``owner/name``.
+    """
+    return Path(base).expanduser().is_dir()
+
+
 def find_base(base: str) -> Path:
     """Find a base, fetching it where it is named as on the hub.
 
@@ -28,9 +37,8 @@ def find_base(base: str) -> Path:
         UsageError: It is neither.
         ModelError: It cannot be fetched.
     """
-    folder = Path(base).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
+    if is_folder(base):
+        return Path(base).expanduser().resolve()
     if not _NAME.fullmatch(base):
         raise UsageError(
             f"the base {base!r} is no folder here, and no name on the hub (owner/name)"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -72,7 +72,8 @@ class Manifest(BaseModel):
     seed: int
     packages: dict[str, str]
     metrics: dict[str, float] = Field(default_factory=dict[str, float])
-    """Last logged at the step that was taken."""
+    """Last logged at the step that was taken, what was not a number left out; of the ``rs-``
+    methods also the reward model's accuracy on people it had not seen."""
     counts: dict[str, int] = Field(default_factory=dict[str, int])
     """Rows trained on, and what was left out by reason."""
     verdict: Verdict
@@ -92,18 +93,22 @@ class Run(BaseModel):
     """Whether it must not serve any more, as where somebody in it was forgotten."""
 
 
-def inputs_digest(base: Fingerprint, pairs_sha256: str, config: TuningConfig) -> str:
-    """Digest of everything that decides what comes out.
+def inputs_digest(
+    base: Fingerprint, pairs_sha256: str, config: TuningConfig, groups: Collection[str]
+) -> str:
+    """Digest of what decides what comes out, but the rubrics that the judge goes by.
 
     Args:
         base: The base; where it lies does not count.
         pairs_sha256: Of the group's pairs, the held-out ones too: they decide whether it serves.
         config: The configuration, seed included.
+        groups: All that have pairs: the gate looks whether a model wins for another group too.
     """
     said = {
         "base": base.model_dump(include=set(Fingerprint.model_fields)),
         "pairs": pairs_sha256,
         "config": config.model_dump(mode="json", exclude={"base"}),
+        "groups": sorted(groups),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

@@ -60,7 +60,14 @@ class Pair(BaseModel):
     generator: str | None = None
     """Who wrote the twin, as ``openai:gpt-4o-mini``; None without a twin."""
     split: Split = "train"
-    """``holdout`` is never trained on; all of a person's pairs have the same."""
+    """``holdout`` is never trained on; all of an owner's pairs have the same."""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is: a person, or where nobody is named the conversation or pair it is from."""
+        if self.person is not None:
+            return self.person
+        return self.subject.rpartition(":")[0] if self.subject.startswith("t:") else self.subject
 
 
 def folder_name(group: str) -> str:

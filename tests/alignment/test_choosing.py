@@ -55,6 +55,11 @@ def test_without_likelihoods_the_newest_comes_first() -> None:
     assert by_promise(PATHS[:-1], [{"step": 1, "loss": 1.0}]) == [PATHS[2], PATHS[1], PATHS[0]]
 
 
+def test_likelihoods_that_are_no_numbers_come_last() -> None:
+    broken = [{"step": 1, "logps/chosen": float("nan")}, *HISTORY[2:]]
+    assert by_promise(PATHS[:-1], broken) == [PATHS[1], PATHS[2], PATHS[0]]
+
+
 def test_a_run_of_one_checkpoint_has_nothing_to_go_back_to() -> None:
     gate = Gate()
     assert choose(PATHS[:1], HISTORY, gate).checkpoint == PATHS[0]

@@ -33,6 +33,12 @@ def test_figures_of_a_step_are_those_logged_last() -> None:
     assert metrics_at(HISTORY, 0) == {}
 
 
+def test_a_figure_that_is_not_a_number_is_in_the_table_alone() -> None:
+    history = [{"step": 1, "epoch": 1.0, "loss": float("nan"), "grad_norm": float("inf")}]
+    assert metrics_at(history, 1) == {"step": 1, "epoch": 1.0}
+    assert b"1,1.0,inf,nan" in as_csv(history)
+
+
 def test_the_picture_is_a_png_whatever_the_group_is_called() -> None:
     picture = as_picture(HISTORY, "$\\frac{ <b>novice")
     assert picture is not None
@@ -58,6 +64,14 @@ def test_the_card_tells_what_it_is_and_no_path_of_this_machine() -> None:
     assert "1" * 64 in card
     assert "howto version 3" in card
     assert "Passed the gate" in card
+
+
+def test_no_group_writes_the_card() -> None:
+    made = manifest()
+    figures = {"win": 0.9, "win:x\n# Owned | <script>`": 0.1}
+    verdict = made.verdict.model_copy(update={"figures": figures})
+    card = model_card(made.model_copy(update={"verdict": verdict}), hub=False)
+    assert "win:x # Owned / (script)' 0.1" in card
 
 
 def test_the_card_of_a_refused_model_says_so_first() -> None:

@@ -212,6 +212,9 @@ def test_the_line_leaves_out_what_may_not_serve_and_survives_odd_names(
         serve_command(folder, groups=["stale"])
     with pytest.raises(UsageError, match="none was tuned"):
         serve_command(tmp_path / "nothing")
+    assert set(serve_command(folder, base=other).models) == {"other"}
+    with pytest.raises(UsageError, match="another base"):
+        serve_command(folder, groups=["novice"], base=other)
 
 
 @pytest.mark.parametrize(("rank", "room"), [(8, "8"), (9, "16"), (300, "320")])

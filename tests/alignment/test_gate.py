@@ -195,6 +195,20 @@ def test_every_look_at_the_same_people_is_harder_to_pass(good: Tuned, miniature_
     assert lows[0] > lows[2]
 
 
+def test_a_win_for_another_group_is_as_plain_at_every_look(
+    good: Tuned, miniature_base: Path
+) -> None:
+    held_out = {"expert": HELD_OUT["expert"]}
+    gate = _gate(miniature_base, Checks(), held_out, config=SMALL, groups=["novice", "expert"])
+    model = load(miniature_base, good.folder)
+
+    looks = [gate.examine(model, "expert", checkpoint=step).reasons for step in (1, 2, 3)]
+
+    said = {reason for reasons in looks for reason in reasons if "for group 'novice' too" in reason}
+    assert len(said) == 1  # with the same interval: a wider one would let it pass one day
+    assert all(said & set(reasons) for reasons in looks)
+
+
 def test_a_model_is_examined_without_a_trace(
     by_program: Gate, good: Tuned, miniature_base: Path
 ) -> None:

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpa_agent.alignment.gating.generating import WINDOW, generate, likelihoods
 from gpa_agent.alignment.pair import Said
+from gpa_agent.errors import UsageError
 from tests.alignment.tiny_models import CONTEXT, make_adapter, make_base
 
 # PEFT's and transformers' own, about transformers 6.
@@ -44,6 +45,11 @@ def test_a_seed_decides_and_batch_mates_do_not(tiny: tuple[Any, Any]) -> None:
     assert alone == _ask(tiny)
     assert alone != _ask(tiny, seed=1)
     assert len({sample.text for samples in alone for sample in samples}) == 12  # all their own
+
+
+def test_answers_as_long_as_the_context_are_refused(tiny: tuple[Any, Any]) -> None:
+    with pytest.raises(UsageError, match=f"is {CONTEXT} tokens; lower max_new_tokens"):
+        _ask(tiny, max_new_tokens=CONTEXT)
 
 
 def test_a_longer_list_of_prompts_leaves_the_first_answers_as_they_were(

@@ -189,6 +189,14 @@ def test_what_it_does_not_take_is_refused(model: ChatLocal) -> None:
         model.invoke("why?", tools=[])
 
 
+def test_what_hosts_say_to_every_model_does_not_stop_it(model: ChatLocal) -> None:
+    said = model.invoke(
+        "why?", max_completion_tokens=3, frequency_penalty=1.0, presence_penalty=1.0, top_k=5
+    )
+    assert said.usage_metadata is not None
+    assert said.usage_metadata["output_tokens"] == 3
+
+
 def test_it_cannot_bind_tools_and_says_so(model: ChatLocal) -> None:
     with pytest.raises(NotImplementedError):
         model.bind_tools([])

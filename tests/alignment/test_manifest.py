@@ -85,23 +85,24 @@ def test_what_forgetting_leaves_is_still_a_manifest() -> None:
 
 
 def test_the_same_inputs_have_the_same_digest_wherever_the_base_lies() -> None:
-    here = inputs_digest(BASE, "pairs", TuningConfig(base="here"))
-    assert here == inputs_digest(BASE, "pairs", TuningConfig(base="there"))
+    here = inputs_digest(BASE, "pairs", TuningConfig(base="here"), ["novice"])
+    assert here == inputs_digest(BASE, "pairs", TuningConfig(base="there"), ["novice"])
 
 
 @pytest.mark.parametrize(
-    ("base", "pairs", "config"),
+    ("base", "pairs", "config", "groups"),
     [
-        (BASE.model_copy(update={"template_sha256": "d"}), "pairs", {}),
-        (BASE, "other", {}),
-        (BASE, "pairs", {"seed": 1}),
-        (BASE, "pairs", {"gate": {"min_people": 3}}),
+        (BASE.model_copy(update={"template_sha256": "d"}), "pairs", {}, ["novice"]),
+        (BASE, "other", {}, ["novice"]),
+        (BASE, "pairs", {"seed": 1}, ["novice"]),
+        (BASE, "pairs", {"gate": {"min_people": 3}}, ["novice"]),
+        (BASE, "pairs", {}, ["novice", "expert"]),
     ],
 )
 def test_other_inputs_have_another_digest(
-    base: Fingerprint, pairs: str, config: dict[str, object]
+    base: Fingerprint, pairs: str, config: dict[str, object], groups: list[str]
 ) -> None:
     changed = TuningConfig.model_validate({"base": "here", **config})
-    assert inputs_digest(base, pairs, changed) != inputs_digest(
-        BASE, "pairs", TuningConfig(base="here")
+    assert inputs_digest(base, pairs, changed, groups) != inputs_digest(
+        BASE, "pairs", TuningConfig(base="here"), ["novice"]
     )

@@ -34,6 +34,22 @@ def test_pairs_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("subject", "person", "owner"),
+    [
+        ("t:c:1:0", None, "t:c:1"),  # all turns of a conversation that nobody is named in
+        ("t:c:1:9", None, "t:c:1"),
+        ("pair:a:1", None, "pair:a:1"),
+        ("t:c:1:0", "p", "p"),
+        ("pair:a:1", "p", "p"),
+    ],
+)
+def test_a_pair_is_a_persons_or_its_conversations(
+    subject: str, person: str | None, owner: str
+) -> None:
+    assert pair(subject=subject, person=person).owner == owner
+
+
+@pytest.mark.parametrize(
     ("line", "why"),
     [
         ("not json", "not JSON"),

@@ -133,5 +133,11 @@ def test_labels_of_chance_are_told_as_chance() -> None:
 def test_what_cannot_be_cross_fitted_is_refused() -> None:
     with pytest.raises(DataError, match="one person's"):
         keep_by_margin([_pair(7, "a", "b"), _pair(14, "a", "b")], HashingEncoder())
+    nobodys = [_pair(n, "a", "b").model_copy(update={"person": None}) for n in range(4)]
+    one_talk = [
+        pair.model_copy(update={"subject": f"t:talk:{turn}"}) for turn, pair in enumerate(nobodys)
+    ]
+    with pytest.raises(DataError, match="one person's"):
+        keep_by_margin(one_talk, HashingEncoder())
     with pytest.raises(UsageError, match="share"):
         keep_by_margin([_pair(1, "a", "b")], HashingEncoder(), share=0.0)

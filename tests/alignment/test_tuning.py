@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -196,6 +197,19 @@ def test_the_line_for_several_gpus_names_a_job_that_can_be_read(
     line = launch_command(job, processes=4).split()
     assert line[:4] == ["accelerate", "launch", "--num_processes", "4"]
     assert type(job).model_validate_json(Path(line[-1]).read_bytes()) == job
+    beside = folders.models / "it's; my $(models)"
+    odd = job.model_copy(update={"folders": folders.model_copy(update={"models": beside})})
+    assert Path(shlex.split(launch_command(odd))[-1]).is_file()
+
+
+def test_a_judge_is_found_where_one_works_and_nothing_there_takes_a_librarys_place(
+    folders: Folders, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trl.py").write_text("raise SystemExit")
+    (tmp_path / "my_judges.py").write_text("class Mine: ...\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="'my_judges:Mine' is no judge: it needs score"):
+        tune(folders, settings(base, judge="my_judges:Mine"), groups=["novice"])
 
 
 def test_a_report_fails_with_what_failed_before_what_was_refused() -> None:
@@ -210,6 +224,7 @@ def test_a_report_fails_with_what_failed_before_what_was_refused() -> None:
 
 
 def test_the_published_manifest_is_the_last_word(undisturbed: Folders) -> None:
+    assert list((undisturbed.models / "work").iterdir()) == []
     made = read_manifest(undisturbed.finished("expert") / "0001")
     assert made.group == "expert"
     assert set(made.packages) >= {"gpa-agent", "torch", "transformers", "trl", "peft", "datasets"}

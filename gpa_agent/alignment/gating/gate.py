@@ -1,6 +1,6 @@
 """The gate: an adapter serves only if it is better than the base for its own group.
 
-On held-out prompts, of people nothing was learned from, base and adapter answer with the same
+On held-out prompts, of people nothing was trained on, base and adapter answer with the same
 random numbers. The adapter must win for its own group (a judge compares, an incoherent answer
 loses), must not win for the other groups (else it learned something else), and must stay what
 the base is: coherent, ending, of like length, with the chosen answers no less likely. Training's
@@ -89,7 +89,7 @@ class Gate:
         self._benches: dict[str, _Bench] = {}
         self._looks: dict[str, int] = {}
         for group, pairs in held_out.items():
-            people = len({_person(pair) for pair in pairs})
+            people = len({pair.owner for pair in pairs})
             refusal = too_few(group, people, len(pairs), self._config)
             if refusal is None:
                 self._benches[group] = self._bench(base_model, _evenly(pairs, self._config))
@@ -131,8 +131,8 @@ class Gate:
         return _Bench(
             pairs=tuple(pairs),
             asked=tuple(asked),
-            person=_numbered([_person(pair) for pair in rows]),
-            pair_person=_numbered([_person(pair) for pair in pairs]),
+            person=_numbered([pair.owner for pair in rows]),
+            pair_person=_numbered([pair.owner for pair in pairs]),
             answers=tuple(answers),
             signals=self._signals(asked, answers, worst, floor),
             floor=floor,
@@ -146,16 +146,19 @@ class Gate:
         signals = self._signals(bench.asked, answers, worst, bench.floor)
         chosen = _likelihoods_of_chosen(model, self._tokenizer, bench.pairs, self._config)
         rise = np.array([a.total - b.total for a, b in zip(chosen, bench.chosen, strict=True)])
-        compared = {
-            name: self._compare(name, bench, answers, signals, error=self._error(group))
-            for name in (group, *(other for other in self._groups if other != group))
+        own = self._compare(group, bench, answers, signals, error=self._error(group))
+        # Never a wider interval for these: it would make it easier not to win clearly.
+        others = {
+            name: self._compare(name, bench, answers, signals, error=self._config.error)
+            for name in self._groups
+            if name != group
         }
         return Measured(
             group=group,
             people=int(bench.person.max()) + 1,
             prompts=len(bench.pairs),
-            own=compared.pop(group),
-            others=compared,
+            own=own,
+            others=others,
             signals=signals,
             base_signals=bench.signals,
             rise=person_estimate(
@@ -271,18 +274,13 @@ def _all_taxes(taxes: Sequence[Tax], model: Model, tokenizer: Tokenizer) -> Taxe
     )
 
 
-def _person(pair: Pair) -> str:
-    """Whose pair it is; where nobody knows, it stands for itself."""
-    return pair.subject if pair.person is None else pair.person
-
-
 def _evenly(pairs: Sequence[Pair], config: GateConfig) -> list[Pair]:
     """At most ``max_prompts`` pairs: everybody's first, then everybody's second, and so on."""
     seen: dict[str, int] = {}
     turns: list[int] = []
     for pair in pairs:
-        turns.append(seen.get(_person(pair), 0))
-        seen[_person(pair)] = turns[-1] + 1
+        turns.append(seen.get(pair.owner, 0))
+        seen[pair.owner] = turns[-1] + 1
     order = sorted(range(len(pairs)), key=turns.__getitem__)[: config.max_prompts]
     return [pairs[i] for i in sorted(order)]
 

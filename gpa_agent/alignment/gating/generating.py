@@ -20,6 +20,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from gpa_agent.alignment.pair import Said
 from gpa_agent.alignment.sampling import draw
+from gpa_agent.errors import UsageError
 
 Model = Any
 """A transformers or PEFT model: their classes are made at run time."""
@@ -91,7 +92,16 @@ def generate(
 
     Returns:
         For each prompt its ``samples`` answers, in the prompts' order.
+
+    Raises:
+        UsageError: The model's context has no room for such answers beside any prompt.
     """
+    places = _places(model)
+    if places is not None and max_new_tokens >= places:
+        raise UsageError(
+            f"answers of {max_new_tokens} tokens leave no room for a prompt: the model's context "
+            f"is {places} tokens; lower max_new_tokens"
+        )
     ids = [_prompt_ids(model, tokenizer, prompt, max_new_tokens) for prompt in prompts]
     rows = [(prompt, sample) for prompt in range(len(ids)) for sample in range(samples)]
     rows.sort(key=lambda row: len(ids[row[0]]))  # rows of one length need no padding
@@ -248,10 +258,14 @@ def _prompt_ids(model: Model, tokenizer: Tokenizer, prompt: Messages, room: int)
         messages, add_generation_prompt=True, tokenize=True, return_dict=True
     )
     ids: list[int] = encoded["input_ids"]
-    places = getattr(model.config, "max_position_embeddings", None)
-    if places is None:
-        return ids
-    return ids[-max(1, places - room) :]
+    places = _places(model)
+    return ids if places is None else ids[-max(1, places - room) :]
+
+
+def _places(model: Model) -> int | None:
+    """Tokens of prompt and answer that a model was made for, where it says."""
+    places: int | None = getattr(model.config, "max_position_embeddings", None)
+    return places
 
 
 def _answer_ids(tokenizer: Tokenizer, answers: Sequence[str]) -> list[list[int]]:

@@ -54,8 +54,9 @@ class GateConfig(BaseModel):
     """What the lower end of the interval of the advantage (share won less share lost, in [-1, 1])
     must lie above for the own group; for another group's rubric it must not."""
     error: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Chance of error that the intervals leave, over all checkpoints of a group that are examined:
-    the first takes half of it, the next half of what is left, and so on."""
+    """Chance of error that the own group's intervals leave, over all checkpoints of a group that
+    are examined: the first takes half of it, the next half of what is left, and so on. The other
+    groups' intervals leave all of it every time: wider ones would hide a win."""
     max_incoherence: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """How much smaller than the base's the share of coherent answers may be."""
     max_unended: Annotated[float, Field(ge=0, lt=1)] = 0.05

@@ -1,4 +1,7 @@
-"""Pairs that were made, written for other tools; registered, so that forgetting reaches them."""
+"""Pairs that were made, written for other tools; registered, so that forgetting reaches them.
+
+It reaches the files alone: what a tool has made of them (caches, checkpoints, models) it does not.
+"""
 
 from __future__ import annotations
 

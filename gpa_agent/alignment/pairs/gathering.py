@@ -165,7 +165,7 @@ def _claim(one: Pair | Candidate) -> Claim:
     """What the log itself says ranks before what was read from it."""
     if isinstance(one, Pair):
         texts = (*_texts(one), one.chosen[0].content, one.rejected[0].content)
-        return Claim(one.group, one.person or one.subject, texts, -2.0, one.subject)
+        return Claim(one.group, one.owner, texts, -2.0, one.subject)
     texts = (*_texts(one), one.turn.answer, one.turn.judgment.name)
     rank = -1.0 if one.turn.explicit else 1.0 - one.turn.confidence
     return Claim(one.placed.group, one.owner, texts, rank, one.subject)

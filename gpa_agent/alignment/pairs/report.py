@@ -68,7 +68,7 @@ def group_pairs(pairs: Sequence[Pair], file: str) -> GroupPairs:
         pairs: Its pairs; at least one.
         file: Where they are.
     """
-    owners = Counter(map(_owner, pairs))
+    owners = Counter(pair.owner for pair in pairs)
     made_of = Counter(pair.judgment for pair in pairs)
     train = [pair for pair in pairs if pair.split == "train"]
     return GroupPairs(
@@ -82,13 +82,6 @@ def group_pairs(pairs: Sequence[Pair], file: str) -> GroupPairs:
         largest_share=max(owners.values()) / len(pairs),
         lengths=lengths_of(train),
     )
-
-
-def _owner(pair: Pair) -> str:
-    """Whose a pair is; where nobody is named, the conversation or pair it is from."""
-    if pair.person is not None or pair.judgment is None:
-        return pair.person or pair.subject
-    return pair.subject.rpartition(":")[0]
 
 
 def counted(reasons: Counter[str]) -> dict[str, int]:

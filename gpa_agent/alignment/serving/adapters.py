@@ -14,12 +14,11 @@ from typing import Final, Literal
 
 from gpa_agent.alignment.fingerprints import Fingerprint, fingerprint
 from gpa_agent.alignment.manifest import MANIFEST, read_manifest
+from gpa_agent.alignment.tuning.checkpoints import ADAPTER, ADAPTER_CONFIG
 from gpa_agent.errors import DataError
 
 Device = Literal["auto", "cpu", "cuda"]
 
-_WEIGHTS: Final = "adapter_model.safetensors"
-_CONFIG: Final = "adapter_config.json"
 _SPECIAL: Final = (
     *("alora_invocation_tokens", "bias", "layer_replication", "lora_bias", "modules_to_save"),
     *("target_parameters", "trainable_token_indices", "use_dora"),
@@ -61,16 +60,16 @@ def check_adapter(folder: Path, base: Fingerprint | None) -> None:
     Raises:
         DataError: It is incomplete, pickled, of a kind that cannot be mixed, or of another base.
     """
-    if not (folder / _WEIGHTS).is_file():
+    if not (folder / ADAPTER).is_file():
         raise DataError(
-            f"{str(folder)!r} is no adapter that can be loaded: no {_WEIGHTS} "
+            f"{str(folder)!r} is no adapter that can be loaded: no {ADAPTER} "
             "(other formats are pickles, which run code; save it again as safetensors)"
         )
     try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         kind = config["peft_type"]
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise DataError(f"{str(folder)!r} has no readable {_CONFIG}: {exc}") from exc
+        raise DataError(f"{str(folder)!r} has no readable {ADAPTER_CONFIG}: {exc}") from exc
     special = [name for name in _SPECIAL if config.get(name) and config[name] != "none"]
     if kind != "LORA" or special:
         raise DataError(

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gpa_agent.alignment.bases import find_base
+from gpa_agent.alignment.bases import find_base, is_folder
 from gpa_agent.alignment.deps import require
 from gpa_agent.alignment.faults import mapped
 from gpa_agent.alignment.fingerprints import fingerprint
@@ -75,17 +75,22 @@ def serve_command(
         The line, and what to ask for.
 
     Raises:
-        UsageError: A group has no model that may serve, or none has.
+        UsageError: A group has no model that may serve, none has, or ``base`` is not theirs.
         DataError: An adapter cannot be served beside others.
     """
     shelf = read_shelf(workspace / "models")
     runs = _chosen(shelf, groups)
     newest = max(runs.values(), key=lambda run: run.manifest.created_at).manifest
     name = _served_base(str(base) if base is not None else newest.base.name)
-    fit = {g: run for g, run in runs.items() if run.manifest.base.sha256 == newest.base.sha256}
+    # vLLM takes an adapter of any base whose layers have the same shapes, without a word.
+    there = base is not None and is_folder(name)
+    weights = (fingerprint(Path(name)) if there else newest.base).sha256
+    fit = {g: run for g, run in runs.items() if run.manifest.base.sha256 == weights}
+    other = f"it was tuned on another base than {name!r}"
+    if not fit:
+        raise UsageError(f"no group's model can be served: {', '.join(sorted(runs))}: {other}")
     for run in fit.values():
         check_adapter(run.path, None)
-    other = f"it was tuned on another base than {name!r}"
     refused = {**shelf.refused, **dict.fromkeys(runs.keys() - fit.keys(), other)}
     models = {group: folder_name(group) for group in sorted(fit)}
     modules = [f"{models[group]}={fit[group].path.resolve()}" for group in models]

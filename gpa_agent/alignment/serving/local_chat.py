@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _ROLES: Final = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 _PER_CALL: Final = frozenset({"adapter", "max_tokens", "temperature", "top_p", "seed", "timeout"})
+_ALIKE: Final = {"max_completion_tokens": "max_tokens"}
+"""Other servers' names of what is taken here."""
+_LEFT_ALONE: Final = frozenset({"frequency_penalty", "presence_penalty", "top_k"})
+"""What a host may say to every model of its own and the engine has nothing for."""
 
 
 class ChatLocal(BaseChatModel):
@@ -66,6 +70,7 @@ class ChatLocal(BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any], **own: Any
     ) -> Request:
+        given = {_ALIKE.get(n, n): value for n, value in given.items() if n not in _LEFT_ALONE}
         if unknown := sorted(given.keys() - _PER_CALL):
             raise UsageError(
                 f"a local chat model does not take {', '.join(unknown)}; it takes "

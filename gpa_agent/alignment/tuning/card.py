@@ -74,7 +74,7 @@ def _verdict(manifest: Manifest) -> str:
         return f"**Refused by the gate; do not serve it.** {_line('; '.join(verdict.reasons))}"
     end = "the end of training" if verdict.checkpoint == "final" else f"step {verdict.checkpoint}"
     figures = {k: v for k, v in verdict.figures.items() if isinstance(v, float | int)}
-    told = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
+    told = ", ".join(f"{_line(name)} {value:.3g}" for name, value in figures.items())
     return f"Passed the gate with the weights of {end}. {told}".rstrip()
 
 

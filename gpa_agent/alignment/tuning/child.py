@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from gpa_agent.alignment.bases import is_folder
 from gpa_agent.alignment.tuning.job import Job
 from gpa_agent.alignment.tuning.outcomes import Event, Outcome, failed, told
 from gpa_agent.errors import GPAError, MissingDependency, StoreError, UsageError
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     events = Events(_real_stdout() if is_first() else None)
     if OWNED in given:
         given.remove(OWNED)
+        # Last, so that a judge is found there and nothing that lies about shadows a package.
+        sys.path.append(str(Path.cwd()))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         job = Job.model_validate_json(Path(given[0]).read_bytes())
@@ -106,7 +109,7 @@ def do(job: Job, events: Events) -> int:
     from gpa_agent.alignment.deps import require  # noqa: PLC0415 -- before anything heavy
     from gpa_agent.alignment.faults import mapped  # noqa: PLC0415 -- as above
 
-    require("tune group models", hub=not Path(job.config.base).is_dir())
+    require("tune group models", hub=not is_folder(job.config.base))
     from gpa_agent.alignment.tuning.runner import Runner  # noqa: PLC0415 -- loads torch
 
     with mapped("getting ready"):

@@ -75,4 +75,5 @@ def by_promise(earlier: Sequence[Path], history: History) -> list[Path]:
 def _mean_of_chosen(history: History, after: int, until: int) -> float:
     within = [entry for entry in logged(history) if after < entry["step"] <= until]
     values = [entry["logps/chosen"] for entry in within if "logps/chosen" in entry]
-    return sum(values) / len(values) if values else -math.inf
+    mean = sum(values) / len(values) if values else math.nan
+    return -math.inf if math.isnan(mean) else mean

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -38,14 +39,15 @@ def logged(history: History) -> list[dict[str, float]]:
 
 
 def metrics_at(history: History, step: int) -> dict[str, float]:
-    """What was logged last at or before a step; empty where nothing was.
+    """What was logged last at or before a step, but what is not a number; empty where nothing was.
 
     Args:
         history: The trainer's log.
         step: The step.
     """
     before = [entry for entry in logged(history) if entry["step"] <= step]
-    return before[-1] if before else {}
+    last = before[-1] if before else {}
+    return {name: value for name, value in last.items() if math.isfinite(value)}
 
 
 def as_csv(history: History) -> bytes:

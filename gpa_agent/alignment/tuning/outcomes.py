@@ -15,6 +15,7 @@ from gpa_agent.errors import GPAError, ServiceError
 Status = Literal["served", "refused", "skipped", "failed", "planned"]
 ROWS: Final = "rows"
 STEPS: Final = "steps"
+REWARD_ACCURACY: Final = "reward_accuracy"
 
 
 class Outcome(BaseModel):
@@ -46,7 +47,7 @@ class Outcome(BaseModel):
     checkpoint: int | Literal["final"] | None = None
     """The step whose weights were taken."""
     metrics: dict[str, float] = Field(default_factory=dict[str, float])
-    """Last logged at that step."""
+    """The manifest's."""
     figures: dict[str, float | None] = Field(default_factory=dict[str, float | None])
     """The gate's."""
     seconds: float = 0.0
@@ -93,16 +94,21 @@ def outcome_of(manifest: Manifest, folder: Path, *, again: bool) -> Outcome:
         rows=manifest.counts.get(ROWS, 0),
         steps=manifest.counts.get(STEPS, 0),
         counts={k: v for k, v in manifest.counts.items() if k not in (ROWS, STEPS)},
-        notes=tuple(_notes(verdict.passed, folder, again=again)),
+        notes=tuple(_notes(manifest, folder, again=again)),
         checkpoint=verdict.checkpoint,
         metrics=manifest.metrics,
         figures=verdict.figures,
     )
 
 
-def _notes(passed: bool, folder: Path, *, again: bool) -> Iterator[str]:
-    if again and not passed:
+def _notes(manifest: Manifest, folder: Path, *, again: bool) -> Iterator[str]:
+    if again and not manifest.verdict.passed:
         yield "refused before, on the same inputs; --force tunes it again"
+    if (accuracy := manifest.metrics.get(REWARD_ACCURACY)) is not None:
+        yield (
+            f"on people it had not seen the reward model prefers the chosen answer in "
+            f"{accuracy:.0%} of the pairs; near half, its choice of pairs is chance"
+        )
     if not (folder / PICTURE).exists():
         yield "no picture of the learning curve: matplotlib is not installed"
 

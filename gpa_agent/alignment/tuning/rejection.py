@@ -63,7 +63,7 @@ def keep_by_margin(
     for group in dict.fromkeys(pair.group for pair in pairs):
         mine = np.array([place for place, pair in enumerate(pairs) if pair.group == group])
         rows = [pair for pair in pairs if pair.group == group]
-        people = [pair.person or pair.subject for pair in rows]
+        people = [pair.owner for pair in rows]
         if len(set(people)) < 2:
             raise DataError(
                 f"all pairs of group {group!r} are one person's: a reward model learns from some "

@@ -51,6 +51,8 @@ class Prepared:
     """In the order they are trained in."""
     left_out: dict[str, int] = field(default_factory=dict[str, int])
     """Rows that are not among them, by reason; reasons with none are not named."""
+    figures: dict[str, float] = field(default_factory=dict[str, float])
+    """What else was measured of them."""
 
     @property
     def sha256(self) -> str:

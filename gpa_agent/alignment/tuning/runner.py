@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gpa_agent.alignment.bases import find_base
+from gpa_agent.alignment.bases import find_base, is_folder
 from gpa_agent.alignment.deps import versions
 from gpa_agent.alignment.faults import mapped
 from gpa_agent.alignment.fingerprints import fingerprint
@@ -19,7 +19,7 @@ from gpa_agent.alignment.gating.gate import Gate
 from gpa_agent.alignment.gating.judging import Judge, load_judge
 from gpa_agent.alignment.gating.verdict import Checkpoint, Verdict, too_few
 from gpa_agent.alignment.manifest import (
-    STALE,
+    MANIFEST,
     Base,
     Data,
     Manifest,
@@ -33,16 +33,23 @@ from gpa_agent.alignment.tuning.artifacts import publish, sweep
 from gpa_agent.alignment.tuning.choosing import Chosen, choose
 from gpa_agent.alignment.tuning.curves import History, metrics_at
 from gpa_agent.alignment.tuning.job import Job, newest_rubrics, pairs_digest
-from gpa_agent.alignment.tuning.outcomes import ROWS, STEPS, Outcome, failed, outcome_of
+from gpa_agent.alignment.tuning.outcomes import (
+    REWARD_ACCURACY,
+    ROWS,
+    STEPS,
+    Outcome,
+    failed,
+    outcome_of,
+)
 from gpa_agent.alignment.tuning.rows import Prepared, prepare
-from gpa_agent.errors import DataError, ModelError
-from gpa_agent.files import write_whole
+from gpa_agent.errors import DataError, ModelError, UsageError
 from gpa_agent.ledger import Busy
 from gpa_agent.ledger.locks import FileLock
 from gpa_agent.ledger.opening import utc_now
 
 if TYPE_CHECKING:
     from gpa_agent.alignment.tuning.child import Events
+    from gpa_agent.alignment.tuning.rejection import Kept
 
 LOCK: Final = "finetune.lock"
 _SELECTED: Final = "outside_the_widest_margins"
@@ -58,7 +65,7 @@ class Plan:
     held_out: list[Pair]
     """Pairs kept for the gate."""
     inputs: str
-    """Digest of base, pairs and configuration."""
+    """Digest of base, pairs, configuration and the groups there are."""
 
     @property
     def people(self) -> set[str]:
@@ -87,7 +94,7 @@ class Runner:
         self._on = trainers.hardware(job.config)
         self._folder = find_base(job.config.base)
         events.stage(None, "reading the base", 0, None)
-        name = str(self._folder) if Path(job.config.base).is_dir() else job.config.base
+        name = str(self._folder) if is_folder(job.config.base) else job.config.base
         self._base = Base(name=name, **fingerprint(self._folder).model_dump())
         self._tokenizer = trainers.load_tokenizer(self._folder)
 
@@ -155,7 +162,7 @@ class Runner:
             return Outcome(group=plan.group, status="planned")
         manifest = self._manifest(plan, prepared, chosen, history, steps)
         folder = self._published(plan, chosen.checkpoint, manifest, history)
-        shutil.rmtree(work.parent, ignore_errors=True)
+        self._clear(plan.group)
         return self._noted(outcome_of(manifest, folder, again=False))
 
     def _noted(self, outcome: Outcome) -> Outcome:
@@ -175,11 +182,13 @@ class Runner:
             group=group,
             train=[pair for pair in pairs if pair.split == "train"],
             held_out=[pair for pair in pairs if pair.split == "holdout"],
-            inputs=inputs_digest(self._base, pairs_digest(pairs), self._config),
+            inputs=inputs_digest(
+                self._base, pairs_digest(pairs), self._config, self._job.folders.groups()
+            ),
         )
         if not plan.train:
             raise DataError(f"group {group!r} has no pairs to train on; make some with 'gpa pairs'")
-        judged_by = {pair.person or pair.subject for pair in plan.held_out}
+        judged_by = {pair.owner for pair in plan.held_out}
         refusal = too_few(group, len(judged_by), len(plan.held_out), self._config.gate)
         if refusal is not None:  # the gate would say so after the training
             raise DataError(refusal)
@@ -211,26 +220,29 @@ class Runner:
         )
 
     def _prepared(self, plan: Plan) -> Prepared:
-        kept = self._kept(plan)
+        found = self._widest(plan)
+        kept = plan.train if found is None else found.kept
         prepared = self._rows(kept)
         if not prepared.rows:
             said = ", ".join(f"{n} {reason}" for reason, n in prepared.left_out.items())
             raise DataError(f"no row of group {plan.group!r} can be trained on ({said})")
         if len(kept) < len(plan.train):
             prepared.left_out[_SELECTED] = len(plan.train) - len(kept)
+        if found is not None:
+            prepared.figures[REWARD_ACCURACY] = found.accuracy[plan.group].mean
         return prepared
 
-    def _kept(self, plan: Plan) -> list[Pair]:
-        """All pairs, or of the ``rs-`` methods those with the widest margin."""
+    def _widest(self, plan: Plan) -> Kept | None:
+        """Of the ``rs-`` methods the pairs with the widest margin; None of the others."""
         if not self._config.method.startswith("rs-"):
-            return plan.train
+            return None
         from gpa_agent.alignment.tuning.rejection import keep_by_margin  # noqa: PLC0415 -- rs- alone
         from gpa_agent.embedding import find_encoder  # noqa: PLC0415 -- as above
 
         self._events.stage(plan.group, "reward model", 0, None)
         encoder = find_encoder(allow_download=False)
         share, seed = self._config.keep, self._config.seed
-        return list(keep_by_margin(plan.train, encoder, share=share, seed=seed).kept)
+        return keep_by_margin(plan.train, encoder, share=share, seed=seed)
 
     def _rows(self, pairs: Sequence[Pair]) -> Prepared:
         return prepare(
@@ -264,6 +276,11 @@ class Runner:
         checkpoints.sweep_torn(work)
 
     def _trained(self, group: str, prepared: Prepared, work: Path) -> Any:  # noqa: ANN401 -- as above
+        def on_step(done: int, total: int) -> None:
+            self._events.stage(group, "training", done, total)
+            if self._first and not work.is_dir():
+                raise self._forgotten(group)
+
         whole = checkpoints.whole_checkpoints(work)
         trainer = trainers.trainer_for(
             self._model,
@@ -272,7 +289,7 @@ class Runner:
             self._config,
             on=self._on,
             work=work,
-            on_step=lambda done, total: self._events.stage(group, "training", done, total),
+            on_step=on_step,
         )
         trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
         return trainer
@@ -303,7 +320,10 @@ class Runner:
             trainers.take_weights(trainer.model, checkpoint)
             return gate.examine(trainer.model, group, checkpoint=named)
 
-        return choose(checkpoints.whole_checkpoints(work), trainer.state.log_history, examine)
+        whole = checkpoints.whole_checkpoints(work)
+        if not whole:
+            raise self._forgotten(group)
+        return choose(whole, trainer.state.log_history, examine)
 
     # -- after -----------------------------------------------------------------------------------
 
@@ -321,7 +341,10 @@ class Runner:
             config=self._config,
             seed=self._config.seed,
             packages=versions(),
-            metrics=metrics_at(history, checkpoints.step_of(chosen.checkpoint)),
+            metrics={
+                **prepared.figures,
+                **metrics_at(history, checkpoints.step_of(chosen.checkpoint)),
+            },
             counts={ROWS: len(prepared.rows), STEPS: steps, **prepared.left_out},
             verdict=chosen.verdict,
             inputs=plan.inputs,
@@ -336,19 +359,29 @@ class Runner:
         Forgetting takes a person's pairs away and then looks through the manifests. Looking once
         more after the manifest is written leaves no moment at which neither sees the other.
         """
-        self._all_are_there(plan)
+        if not self._all_are_there(plan):
+            raise self._forgotten(plan.group)
         folder = publish(self._job.folders.finished(plan.group), checkpoint, manifest, history)
-        try:
-            self._all_are_there(plan)
-        except DataError:
-            write_whole(folder / STALE, b'{"reason": "a person was forgotten while it was tuned"}')
-            raise
+        if not self._all_are_there(plan):
+            (folder / MANIFEST).unlink()  # first: without it the folder counts for nothing
+            shutil.rmtree(folder)
+            raise self._forgotten(plan.group)
         return folder
 
-    def _all_are_there(self, plan: Plan) -> None:
-        there = {pair.person for pair in self._pairs(plan.group)}
-        if plan.people - there:
-            raise DataError(
-                f"people of group {plan.group!r} were forgotten while its model was tuned: it is "
-                "not kept; run it again"
-            )
+    def _all_are_there(self, plan: Plan) -> bool:
+        try:
+            there = {pair.person for pair in self._pairs(plan.group)}
+        except UsageError:  # the last of its pairs went, and the file with them
+            return not plan.people
+        return plan.people <= there
+
+    def _forgotten(self, group: str) -> DataError:
+        """Somebody was: take away what has learned from them, and say so."""
+        self._clear(group)
+        return DataError(
+            f"people of group {group!r} were forgotten while its model was tuned: it is not kept; "
+            "run it again"
+        )
+
+    def _clear(self, group: str) -> None:
+        shutil.rmtree(self._job.folders.work(group), ignore_errors=True)

@@ -22,6 +22,7 @@ import torch
 import transformers
 from jinja2.exceptions import TemplateError
 from peft import LoraConfig, load_peft_weights, set_peft_model_state_dict
+from peft.utils import NoMatchingPeftModuleError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
@@ -193,17 +194,26 @@ def trainer_for(
         on: What it runs on.
         work: Where checkpoints go.
         on_step: Told of every step.
+
+    Raises:
+        UsageError: The base has none of the layers that are to get an adapter.
     """
     made_by, arguments = _of_method(config, prepared)
     common = _arguments(config, len(prepared.rows), on, work)
-    trainer = made_by(
-        model=base,
-        args=arguments(**common),
-        train_dataset=datasets.Dataset.from_list(prepared.rows),
-        processing_class=tokenizer,
-        peft_config=_adapter(config),
-        callbacks=[_Steps(on_step)],
-    )
+    try:
+        trainer = made_by(
+            model=base,
+            args=arguments(**common),
+            train_dataset=datasets.Dataset.from_list(prepared.rows),
+            processing_class=tokenizer,
+            peft_config=_adapter(config),
+            callbacks=[_Steps(on_step)],
+        )
+    except NoMatchingPeftModuleError as exc:
+        raise UsageError(
+            f"the base has no layers called {', '.join(config.target_modules)}; name its own as "
+            "target_modules in the configuration (for GPT-2: [c_attn, c_proj, c_fc])"
+        ) from exc
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -6,6 +6,8 @@ or is killed in the middle of one, costs that group: another is started for the 
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gpa_agent import errors
+from gpa_agent.alignment.bases import is_folder
 from gpa_agent.alignment.config import TuningConfig
 from gpa_agent.alignment.deps import require
 from gpa_agent.alignment.faults import mapped
@@ -102,7 +105,7 @@ def tune(
         ModelError: The tuning process cannot be started.
     """
     started = time.monotonic()
-    require("tune group models", hub=not Path(config.base).is_dir())
+    require("tune group models", hub=not is_folder(config.base))
     folders, served = (
         (place, [])
         if isinstance(place, Folders)
@@ -115,6 +118,8 @@ def tune(
     while left:
         _run(job.model_copy(update={"groups": left}), told)
         left = tuple(group for group in left if group not in told.outcomes)
+    if all(outcome.status != "failed" for outcome in told.outcomes.values()):
+        (folders.models / WORK / _LOG).unlink(missing_ok=True)
     return TuneReport(
         base=config.base,
         method=config.method,
@@ -185,8 +190,9 @@ def launch_command(job: Job, *, processes: int = 2) -> str:
     Raises:
         StoreError: The file cannot be written.
     """
-    path = _written(job)
-    return f"accelerate launch --num_processes {processes} -m {_MODULE} {path}"
+    path = _written(job, _JOB)
+    words = ["accelerate", "launch", "--num_processes", str(processes), "-m", _MODULE, str(path)]
+    return shlex.join(words)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -215,16 +221,19 @@ class _Told:
 
 def _run(job: Job, told: _Told) -> None:
     """Run one tuning process to its end, and put down what became of the group it died in."""
-    path = _written(job)
+    # A name of its own: who starts a second tuning must not tell the first one what to do.
+    path = _written(job, f"job-{os.getpid()}.json")
     log = path.with_name(_LOG)
     told.at_work = None
-    with mapped("starting the tuning process"), log.open("wb") as err:
-        log.chmod(0o600)
-        code = _listen([sys.executable, "-m", _MODULE, str(path), OWNED], err, told)
+    try:
+        with mapped("starting the tuning process"), log.open("ab") as err:
+            log.chmod(0o600)
+            code = _listen([sys.executable, "-P", "-m", _MODULE, str(path), OWNED], err, told)
+    finally:
+        path.unlink(missing_ok=True)
     if told.error is not None:
         raise _raised(told.error, log)
     if code in (0, NEXT) and told.outcomes.keys() & set(job.groups):
-        path.unlink(missing_ok=True)
         return
     if told.at_work is None:
         raise ModelError(f"the tuning process {_died(code)} before it began; see {str(log)!r}")
@@ -235,7 +244,7 @@ def _run(job: Job, told: _Told) -> None:
 def _listen(command: list[str], err: IO[bytes], told: _Told) -> int:
     """Start the process, hear it out, and never leave it behind."""
     with subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, encoding="utf-8"
     ) as process:
         try:
             for line in process.stdout or ():
@@ -264,8 +273,8 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.kill()
 
 
-def _written(job: Job) -> Path:
-    path = job.folders.models / WORK / _JOB
+def _written(job: Job, name: str) -> Path:
+    path = job.folders.models / WORK / name
     write_whole(path, job.model_dump_json(indent=2).encode(), mode=0o600)
     return path
 
