@@ -64,8 +64,9 @@ class Manifest(BaseModel):
     data: Data
     people: tuple[str, ...]
     """Keyed hashes of those whose words it was tuned on; forgetting looks for them."""
-    intents: tuple[str, ...] = ()
-    """Of the pairs it was tuned on, sorted."""
+    wishes: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """By intent of the pairs it was tuned on: what their twins' guidance asks for; it serves while
+    all of it is live. Empty where only people's own pairs were there."""
     rubric_versions: dict[str, int] = Field(default_factory=dict[str, int])
     """By intent: the newest rubric that a twin was written with."""
     config: TuningConfig

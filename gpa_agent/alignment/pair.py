@@ -57,6 +57,8 @@ class Pair(BaseModel):
     both answers come from the record."""
     rubric_version: int | None = None
     """Version of the rubric whose guidance the twin was written with; None without a twin."""
+    wishes: tuple[str, ...] = ()
+    """What that guidance asks for, by name; a model tuned on it serves while all of it is live."""
     generator: str | None = None
     """Who wrote the twin, as ``openai:gpt-4o-mini``; None without a twin."""
     split: Split = "train"

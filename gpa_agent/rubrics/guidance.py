@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,27 @@ def guidance_lines(rubric: Rubric, group: str) -> tuple[str, ...]:
         for aspect in rubric.aspects
         if aspect.status == "live" and aspect.guidance.get(group)
     )
+
+
+def wishes(rubric: Rubric, group: str | None = None) -> frozenset[str]:
+    """Name what a rubric's live aspects ask for; another name once they ask for something else.
+
+    Args:
+        rubric: Any rubric.
+        group: Only those that have guidance for it; None for all.
+
+    Returns:
+        One name for each: the aspect's, and a digest of its guidance.
+    """
+    return frozenset(
+        f"{aspect.name} {_digest(aspect)}"
+        for aspect in rubric.aspects
+        if aspect.status == "live" and (group is None or aspect.guidance.get(group))
+    )
+
+
+def _digest(aspect: Aspect) -> str:
+    return hashlib.sha256(json.dumps(aspect.guidance, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _said(aspect: Aspect, group: str, names: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from langgraph.errors import GraphBubbleUp
 
 from gpa_agent.conversations.records import GENERAL_INTENT, UNKNOWN, Label
+from gpa_agent.rubrics.guidance import wishes
 from gpa_agent.rubrics.snapshot import EMPTY, Snapshot
 from gpa_agent.turn.budget import BudgetError, arun_within, run_within
 from gpa_agent.turn.dispatch import NotServed, TunedFor
@@ -34,6 +35,7 @@ from gpa_agent.turn.prompt import rubric_block
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from gpa_agent.rubrics.records import Rubric
     from gpa_agent.understanding.protocols import GroupClassifier, IntentClassifier
     from gpa_agent.workspace import Workspace
 
@@ -285,7 +287,7 @@ class Tailor:
             for a in (rubric.aspects if rubric is not None and block is not None else ())
             if a.status == "live" and a.guidance.get(group)
         )
-        if can_dispatch and self._has_model(plan.intent.value, group, guided=bool(names)):
+        if can_dispatch and self._has_model(plan.intent.value, group, rubric if names else None):
             return replace(plan, mode="finetuned", model=group, block=block, guided=names)
         # With mode "finetuned" and an app whose model cannot be swapped nothing is left to do.
         if block is None or self.mode == "finetuned":
@@ -308,18 +310,20 @@ class Tailor:
             self._of_snapshot = (snapshot, frozenset({*named, *served}))
         return self._of_snapshot[1]
 
-    def _has_model(self, intent: str, group: str, *, guided: bool) -> bool:
+    def _has_model(self, intent: str, group: str, rubric: Rubric | None) -> bool:
         """Whether the group's own model is to answer.
 
-        One that was tuned on rubrics answers only where a rubric is live: what was rolled back, or
-        did harm, must not go on being served by a model that has learned it.
+        One that was tuned by a rubric answers only while all that it learned is live: what was
+        rolled back, or did harm, must not go on being served by a model that has learned it.
         """
         if self.mode == "context" or group not in self.group_models:
             return False
         if self.mode == "finetuned" or not isinstance(self.group_models, TunedFor):
             return True
-        intents = self.group_models.tuned_for(group)
-        return intents is None or (intent in intents and guided)
+        tuned = self.group_models.tuned_for(group)
+        if tuned is None:
+            return True
+        return rubric is not None and intent in tuned and tuned[intent] <= wishes(rubric)
 
     def group_model(self, group: str) -> BaseChatModel:
         """The model that answers for a group now.

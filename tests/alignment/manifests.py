@@ -17,7 +17,7 @@ def manifest(*, passed: bool = True, group: str = "novice", base: str = "/models
         base=Base(name=base, sha256="1" * 64, tokenizer_sha256="2" * 64, template_sha256="3" * 64),
         data=Data(sha256="4" * 64, pairs=40, held_out=20),
         people=("p1", "p2"),
-        intents=("howto",),
+        wishes={"howto": ("steps 0123",)},
         rubric_versions={"howto": 3},
         config=TuningConfig(base=base),
         seed=0,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from gpa_agent.alignment.config import TuningConfig
 from gpa_agent.alignment.fingerprints import fingerprint
@@ -29,7 +31,7 @@ def put(
     base: Path,
     *,
     reasons: tuple[str, ...] = (),
-    intents: tuple[str, ...] = (),
+    wishes: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     manifest: bool = True,
 ) -> Path:
     """Put an adapter into a workspace as the group's next run; refused where there are reasons."""
@@ -38,12 +40,16 @@ def put(
     folder = finished / f"{number:04d}"
     shutil.copytree(adapter, folder, ignore=shutil.ignore_patterns("README.md"))
     if manifest:
-        write_manifest(folder, made(group, base, number, reasons, intents))
+        write_manifest(folder, made(group, base, number, reasons, wishes))
     return folder
 
 
 def made(
-    group: str, base: Path, number: int, reasons: tuple[str, ...], intents: tuple[str, ...]
+    group: str,
+    base: Path,
+    number: int,
+    reasons: tuple[str, ...],
+    wishes: Mapping[str, tuple[str, ...]],
 ) -> Manifest:
     """What tuning would say of it."""
     return Manifest(
@@ -52,7 +58,7 @@ def made(
         base=Base(name=str(base), **fingerprint(base).model_dump()),
         data=Data(sha256="0" * 64, pairs=24, held_out=4),
         people=("p1",),
-        intents=intents,
+        wishes=dict(wishes),
         config=TuningConfig(base=str(base)),
         seed=0,
         packages={},

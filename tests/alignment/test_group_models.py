@@ -127,12 +127,12 @@ def test_nothing_is_tuned_yet_and_the_base_is_gone(shelf: Shelf, tmp_path: Path)
     assert engines() == 0
 
 
-def test_intents_it_was_tuned_for(shelf: Shelf) -> None:
-    shelf.put("novice", intents=("debugging",))
+def test_what_it_was_tuned_by(shelf: Shelf) -> None:
+    shelf.put("novice", wishes={"debugging": ("steps 0123",)})
     shelf.put("expert", shelf.second)
     with shelf.local() as models:
-        assert models.tuned_for("novice") == frozenset({"debugging"})
-        assert models.tuned_for("expert") is None  # its pairs were all somebody's own
+        assert models.tuned_for("novice") == {"debugging": {"steps 0123"}}
+        assert models.tuned_for("expert") is None  # nobody wrote it down
 
 
 # What changes ---------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_the_manifest_says_what_it_was_made_from(tuned: Folders) -> None:
     assert made.people == tuple(f"novice-{n:02d}" for n in range(48))  # held-out people: not
     assert (made.data.pairs, made.data.held_out) == (48, 24)
     assert made.counts == {"rows": 48, "steps": 12}
-    assert made.intents == ("howto",)
+    assert made.wishes == {"howto": ()}
     assert made.rubric_versions == {"howto": 2}
     assert made.verdict.passed
     assert made.metrics["step"] == 12

@@ -151,7 +151,7 @@ def at_every_step(act: Callable[[], object]) -> Generator[None]:
 def write_manifest_for(base: Path, adapter: Path, folder: Path) -> Path:
     """A copy of an adapter that says it was tuned on a base."""
     shutil.copytree(adapter, folder)
-    write_manifest(folder, made("novice", base, 1, (), ()))
+    write_manifest(folder, made("novice", base, 1, (), {}))
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpa_agent.rubrics.guidance import guidance_lines
+from gpa_agent.rubrics.guidance import guidance_lines, wishes
 from gpa_agent.rubrics.records import CLAIMED, Aspect, ContrastModel, Evidence, Rubric
 from gpa_agent.turn.prompt import rubric_block
 
@@ -52,3 +52,14 @@ def test_twins_are_written_by_the_very_lines_that_are_served() -> None:
     assert block is not None
     served = [line[2:] for line in block.splitlines() if line.startswith("- ")]
     assert served == list(guidance_lines(written, "expert"))
+
+
+def test_a_wish_has_another_name_once_it_asks_for_something_else() -> None:
+    code = aspect("code", guidance={"expert": "Use code."})
+    words = aspect("words", guidance={"power user": "Use words."})
+    both = wishes(rubric(code, words))
+    assert {wish.split()[0] for wish in both} == {"code", "words"}
+    assert wishes(rubric(code, words), "expert") < both
+    assert wishes(rubric(code.model_copy(update={"rating": 5}), words)) == both
+    assert wishes(rubric(aspect("code", guidance={"expert": "No code."}), words)) != both
+    assert wishes(rubric(aspect("code", guidance=code.guidance, status="retired"))) == frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 from gpa_agent.errors import UsageError
+from gpa_agent.rubrics.guidance import wishes
 from gpa_agent.testing.chat_models import ScriptedChatModel
 from gpa_agent.testing.openai_server import OpenAIServer
 from gpa_agent.turn.middleware import GPAMiddleware
@@ -291,12 +292,12 @@ def test_what_is_taken_out_of_the_mapping_is_not_served_at_the_next_turn(ws: Wor
 
 
 class Tuned(dict[str, Any]):
-    """Group models that were tuned for one intent."""
+    """Group models that know what they were tuned by."""
 
-    intents: frozenset[str] | None = frozenset({"general"})
+    by: Mapping[str, frozenset[str]] | None = None
 
-    def tuned_for(self, group: str) -> frozenset[str] | None:
-        return self.intents if group == "novice" else None
+    def tuned_for(self, group: str) -> Mapping[str, frozenset[str]] | None:
+        return self.by if group == "novice" else None
 
 
 @pytest.mark.parametrize(
@@ -314,10 +315,29 @@ def test_auto_takes_a_model_where_it_was_tuned_by_a_rubric_that_is_live(
     ws: Workspace, mode: Any, tuned_for: set[str] | None, intent: str, expected: str
 ) -> None:
     models = Tuned(novice=ScriptedChatModel())
-    models.intents = None if tuned_for is None else frozenset(tuned_for)
+    models.by = None if tuned_for is None else dict.fromkeys(tuned_for, frozenset())
     app = GPAMiddleware(ws, mode=mode, group_models=models).wrap(ScriptedChatModel())
     out = app.invoke(HI, thread(group="novice", intent=intent))
     assert out["gpa"]["mode"] == expected
+
+
+def test_what_is_live_no_more_is_not_served_by_a_model_that_learned_it(ws: Workspace) -> None:
+    models = Tuned(novice=ScriptedChatModel())
+    app = GPAMiddleware(ws, group_models=models).wrap(ScriptedChatModel())
+
+    def mode() -> str:
+        said: str = app.invoke(HI, thread(group="novice"))["gpa"]["mode"]
+        return said
+
+    rubric = ws.rubric(intent="general", group="novice")
+    assert rubric is not None
+    models.by = {"general": wishes(rubric)}
+    assert mode() == "finetuned"
+    models.by = {"general": wishes(rubric) | {"brevity 0123456789ab"}}  # retired since
+    assert mode() == "context"
+    turned = rubric.aspects[0].model_copy(update={"guidance": {"novice": "No steps."}})
+    models.by = {"general": wishes(rubric.model_copy(update={"aspects": (turned,)}))}
+    assert mode() == "context"  # the same name asks for something else now
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -26,7 +26,7 @@ from gpa_agent.ledger.answers import JudgedAnswer, RecordedPair
 from gpa_agent.ledger.rows import turn_input
 from gpa_agent.prompts import Ask, Exchange, twin_ask
 from gpa_agent.prompts.quoting import LIMITS
-from gpa_agent.rubrics.guidance import guidance_lines
+from gpa_agent.rubrics.guidance import guidance_lines, wishes
 from gpa_agent.rubrics.records import EVERYBODY_ELSE, Rubric
 
 Skipped = Literal[
@@ -81,10 +81,12 @@ class Guided(NamedTuple):
     Attributes:
         guidance: One line each; names no group.
         version: Of the rubric it is from.
+        wishes: What its aspects ask for, by name (`gpa_agent.rubrics.guidance.wishes`).
     """
 
     guidance: tuple[str, ...]
     version: int
+    wishes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +143,7 @@ class Sides:
             opposing = other if placed.group == group else group
             side = placed.group if judgment is Judgment.DSAT else opposing
             if lines := guidance_lines(rubric, side):
-                return Guided(lines, rubric.version)
+                return Guided(lines, rubric.version, tuple(sorted(wishes(rubric, side))))
         return "no_guidance" if rubrics else "no_rubric"
 
 
@@ -228,6 +230,7 @@ def pair_of(one: Candidate, twin: str, *, generator: str, split: Split) -> Pair:
         intent=one.placed.intent,
         judgment=1 if pleased else -1,
         rubric_version=one.guided.version,
+        wishes=one.guided.wishes,
         generator=generator,
         split=split,
     )

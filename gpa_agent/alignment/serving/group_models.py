@@ -190,14 +190,15 @@ class GroupModels(Mapping[str, BaseChatModel]):
     def __len__(self) -> int:
         return len(self._models)
 
-    def tuned_for(self, group: str) -> frozenset[str] | None:
-        """The intents a group's model was tuned for.
+    def tuned_for(self, group: str) -> Mapping[str, frozenset[str]] | None:
+        """The intents a group's model was tuned for, with what it learned to do in each.
 
         Args:
             group: The group.
 
         Returns:
-            Them; None where it is not known, which is taken for all.
+            By intent, the wishes (`gpa_agent.rubrics.guidance.wishes`) that have to be live for it
+            to serve; None where it is not known, and it serves all.
         """
         del group
         return None

@@ -113,9 +113,11 @@ class LocalGroupModels(GroupModels):
         return len(self._serving.chats)
 
     @override
-    def tuned_for(self, group: str) -> frozenset[str] | None:
+    def tuned_for(self, group: str) -> Mapping[str, frozenset[str]] | None:
         run = self._serving.runs.get(group)
-        return frozenset(run.manifest.intents) or None if run is not None else None
+        if run is None or not run.manifest.wishes:
+            return None
+        return {intent: frozenset(asked) for intent, asked in run.manifest.wishes.items()}
 
     @override
     def refused(self) -> Mapping[str, str]:

@@ -98,3 +98,11 @@ def newest_rubrics(pairs: Sequence[Pair]) -> Mapping[str, int]:
             newest = max(pair.rubric_version, versions.get(pair.intent, 0))
             versions[pair.intent] = newest
     return versions
+
+
+def wishes_of(pairs: Sequence[Pair]) -> dict[str, tuple[str, ...]]:
+    """By intent, everything that the twins' guidance asks for."""
+    found: dict[str, set[str]] = {}
+    for pair in pairs:
+        found.setdefault(pair.intent, set()).update(pair.wishes)
+    return {intent: tuple(sorted(found[intent])) for intent in sorted(found)}

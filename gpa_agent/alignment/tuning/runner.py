@@ -32,7 +32,7 @@ from gpa_agent.alignment.tuning import checkpoints, trainers
 from gpa_agent.alignment.tuning.artifacts import publish, sweep
 from gpa_agent.alignment.tuning.choosing import Chosen, choose
 from gpa_agent.alignment.tuning.curves import History, metrics_at
-from gpa_agent.alignment.tuning.job import Job, newest_rubrics, pairs_digest
+from gpa_agent.alignment.tuning.job import Job, newest_rubrics, pairs_digest, wishes_of
 from gpa_agent.alignment.tuning.outcomes import (
     REWARD_ACCURACY,
     ROWS,
@@ -336,7 +336,7 @@ class Runner:
             base=self._base,
             data=Data(sha256=prepared.sha256, pairs=len(plan.train), held_out=len(plan.held_out)),
             people=tuple(sorted(plan.people)),
-            intents=tuple(sorted({pair.intent for pair in plan.train})),
+            wishes=wishes_of(plan.train),
             rubric_versions=dict(newest_rubrics(plan.train)),
             config=self._config,
             seed=self._config.seed,
