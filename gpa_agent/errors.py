@@ -8,7 +8,6 @@
     ├── DataError               the data is bad: file and line are named              (exit 3)
     │   └── WorkspaceError      the workspace on disk is not what it should be
     └── ServiceError            something we depend on failed; what was done is kept  (exit 4)
-        ├── GateRefused         no adapter of a group may serve (`gpa_agent.alignment`)
         ├── EngineBusy, EngineClosed, DeadlinePassed    of the engine that serves group models
         ├── StoreError          the ledger cannot be read or written (disk full, read-only, locked)
         └── ModelError          a chat model failed or misbehaved

@@ -80,6 +80,9 @@ class TuningConfig(BaseModel):
     """What an adapter must show on held-out prompts before it serves."""
     judge: str | None = None
     """Who compares answers, as ``package.module:attribute``; None: the rubrics' measured traits."""
+    taxes: tuple[str, ...] = ()
+    """Checks of general abilities that may refuse beside the gate, as ``package.module:attribute``:
+    called with the tuned model and its tokenizer, each gives a ``Taxed``."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

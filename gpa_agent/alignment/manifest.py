@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gpa_agent.alignment.config import TuningConfig
 from gpa_agent.alignment.fingerprints import Fingerprint
 from gpa_agent.alignment.gating.verdict import Verdict
+from gpa_agent.alignment.pair import Pair
 from gpa_agent.errors import DataError
 from gpa_agent.files import write_whole
 
@@ -50,6 +51,10 @@ class Data(BaseModel):
     """Pairs they were made from."""
     held_out: int
     """Pairs kept for the gate."""
+    held_out_sha256: str = ""
+    """`people_digest` of those whose pairs they are; empty where it was not kept."""
+    looks: int = 1
+    """Checkpoints that the gate examined on them."""
 
 
 class Manifest(BaseModel):
@@ -112,6 +117,27 @@ def inputs_digest(
         "groups": sorted(groups),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def people_digest(pairs: Iterable[Pair]) -> str:
+    """Digest of whose pairs these are: other words of the same people leave it as it is.
+
+    Args:
+        pairs: Those kept for the gate.
+    """
+    owners = sorted({pair.owner for pair in pairs})
+    return hashlib.sha256(json.dumps(owners).encode()).hexdigest()
+
+
+def looks_at(folder: Path, held_out_sha256: str) -> int:
+    """How often the gate of a group's finished runs looked at the same people.
+
+    Args:
+        folder: The group's, under ``models/groups``.
+        held_out_sha256: `people_digest` of their pairs.
+    """
+    data = (run.manifest.data for run in runs(folder))
+    return sum(one.looks for one in data if one.held_out_sha256 == held_out_sha256)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -102,7 +102,9 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> int:
         StoreError: It cannot be written; what was there is untouched.
     """
     lines = [pair.model_dump_json(exclude_none=True) for pair in pairs]
-    write_whole(path, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+    # What users wrote is nobody else's to read.
+    content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    write_whole(path, content, mode=0o600)
     return len(lines)
 
 

@@ -8,6 +8,7 @@ forgotten, and over files that came back from a provider since. A question that 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -58,6 +59,8 @@ def sweep(ledger: Ledger, export: Export) -> list[FileChange]:
     """
     path = export.path
     try:
+        if export.kind == "lines":
+            _without_scratch(path)
         if not path.exists():
             return [FileChange(path=str(path), change="missing")]
         if export.kind == "lines":
@@ -73,6 +76,12 @@ def sweep(ledger: Ledger, export: Export) -> list[FileChange]:
             f"cannot take a forgotten person out of {path}: {exc.strerror or exc}; check its "
             "permissions: the next `gpa learn` or worker tries again"
         ) from exc
+
+
+def _without_scratch(path: Path) -> None:
+    """Remove what a process left that was killed while it wrote the file whole."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        left.unlink(missing_ok=True)
 
 
 def _batch_files(folder: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from gpa_agent.learning import editing
 from gpa_agent.learning.finding import model_of
 from gpa_agent.learning.model_preferences import preference_source
 from gpa_agent.ledger.exclusive import Busy
+from gpa_agent.ledger.exports import Export
 from gpa_agent.ledger.opening import utc_now
 from gpa_agent.rubrics.records import ContrastModel
 from gpa_agent.understanding.storage import has_classifier, remove_classifier
@@ -47,6 +48,9 @@ PATIENCE_SECONDS: Final = 30.0
 
 LEARNING: Final = "learning"
 """What the lock of learning is called."""
+
+PAIRS: Final = "pairs"
+"""The folder of contrastive pairs in a workspace: one file a group."""
 
 _CLASSIFIERS: Final = ("intent", "group", "satisfaction")
 _MANIFEST: Final = "manifest.json"
@@ -199,7 +203,9 @@ def settle(place: Workplace, *, wait_seconds: float = 0.0) -> Settled:
             place.let_go()
             files += _without_classifiers(place.path / "models")
             place.weigh_again()
-            for export in ledger.exports():
+            # The workspace's own pairs are found by where they are: it may have been moved, or
+            # be a copy, and what another workspace's files say is not ours to change.
+            for export in (*_own_pairs(place.path / PAIRS), *ledger.exports()):
                 files += sweep(ledger, export)
             files += _without_index(place.path / "chroma")
             files += _without_work(place.path / "models" / "work")
@@ -236,6 +242,13 @@ def _without_index(index: Path) -> Iterator[FileChange]:
             "the next search builds it"
         ) from exc
     yield FileChange(path=str(index), change="removed")
+
+
+def _own_pairs(folder: Path) -> Iterator[Export]:
+    for left in folder.glob(".*.jsonl.*"):
+        left.unlink(missing_ok=True)
+    for path in sorted(folder.glob("*.jsonl")):
+        yield Export("lines", path)
 
 
 def _without_work(work: Path) -> Iterator[FileChange]:

@@ -48,10 +48,10 @@ class CannotBind(TypeError):  # noqa: N818 -- likewise
 
 @runtime_checkable
 class TunedFor(Protocol):
-    """Group models that know which intents they were tuned for."""
+    """Group models that know what they were tuned for."""
 
-    def tuned_for(self, group: str) -> frozenset[str] | None:
-        """The intents a group's model was tuned for; None where it is not known."""
+    def tuned_for(self, group: str) -> Mapping[str, frozenset[str]] | None:
+        """By intent, the wishes a group's model was tuned by; None where it is not known."""
         ...
 
 
@@ -104,13 +104,22 @@ class Spoken(BaseCallbackHandler):
 _SAMPLING: Final = frozenset(
     {
         *("frequency_penalty", "max_completion_tokens", "max_tokens", "presence_penalty"),
-        *("seed", "temperature", "top_k", "top_p"),
+        *("seed", "stop", "temperature", "top_k", "top_p"),
     }
 )
 """What every chat model takes, or leaves alone."""
 _TOOLS: Final = frozenset({"parallel_tool_calls", "strict", "tool_choice", "tools"})
 _HOSTS: Final = frozenset({"model", "model_name", "stream", "stream_options", "stream_usage"})
 """What is said to the host's model alone: its name, and how it is to be streamed."""
+_EFFORT: Final = frozenset(
+    {
+        *("cache_control", "effort", "extra_headers", "metadata", "prompt_cache_key"),
+        *("prompt_cache_retention", "reasoning", "reasoning_effort", "safety_identifier"),
+        *("service_tier", "store", "thinking", "thinking_budget", "thinking_level", "timeout"),
+        *("user", "verbosity"),
+    }
+)
+"""How a model of the host's make goes about it, and who pays: nothing of the answer's form."""
 _FREE: Final = (None, False, "auto", "none")
 """Values of ``tool_choice`` that leave it to the model."""
 
@@ -151,28 +160,30 @@ def given(
 
     Args:
         model: The group's model.
-        request: The call as the agent made it.
+        request: The call as the agent made it; its settings are passed on as by `options_for`.
 
     Returns:
         The call for that model, and how many tools it was not given.
 
     Raises:
         CannotBind: The model takes no tools, and the agent insists on one or on a structured
-            response, which agents get by way of tools.
+            response, which agents get by way of tools; or the settings insist.
     """
-    wanted = request.override(model=model)
+    own = options_for(model, request.model, request.model_settings)
+    wanted = request.override(model=model, model_settings=own.options)
     if not (request.tools or request.response_format) or can_bind(model):
-        return wanted, 0
+        return wanted, own.tools_removed
     if request.response_format is not None or request.tool_choice not in _FREE:
         raise CannotBind(type(model).__name__)
-    return wanted.override(tools=[], tool_choice=None), len(request.tools)
+    removed = own.tools_removed + len(request.tools)
+    return wanted.override(tools=[], tool_choice=None), removed
 
 
 def options_for(model: BaseChatModel, host: BaseChatModel, options: Mapping[str, Any]) -> Given:
-    """A chat model's call options, which are in the host's manner, for a group's model.
+    """Call options or settings, which are in the host's manner, for a group's model.
 
     Models of one class understand each other. To one of another class sampling options are
-    passed on and tools are bound anew.
+    passed on, tools are bound anew, and what only says how to go about it is left out.
 
     Args:
         model: The group's model.
@@ -188,7 +199,7 @@ def options_for(model: BaseChatModel, host: BaseChatModel, options: Mapping[str,
     own = {name: value for name, value in options.items() if name not in _HOSTS}
     if type(model) is type(host):
         return Given(own)
-    plain = {name: value for name, value in own.items() if name not in _TOOLS}
+    plain = {name: value for name, value in own.items() if name not in _TOOLS | _EFFORT}
     if plain.keys() - _SAMPLING or own.get("tool_choice") not in _FREE:
         raise CannotBind(type(model).__name__)
     tools = own.get("tools")

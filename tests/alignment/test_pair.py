@@ -30,7 +30,7 @@ def test_pairs_come_back_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "pairs" / "novice.jsonl"
     assert write_pairs(path, given) == 2
     assert list(read_pairs(path)) == given
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -135,6 +136,26 @@ def test_a_forgotten_persons_lines_go_wherever_they_were_written(
         assert make_pairs(ws).calls == 0
         assert len(server.requests) == asked
         assert _subjects(ws.path, tmp_path) == {"c2", "p2"}
+
+
+def test_a_copy_forgets_in_its_own_pairs_and_nobody_elses(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    log = [
+        record("c1", "Why does it loop?", ("So.", 1), user="anna"),
+        record("c2", "Why does it end?", ("Because.", 1), user="ben"),
+    ]
+    with open_workspace(tmp_path / "ws", model=MODEL) as ws:
+        ws.import_rubrics([rubric()])
+        ingest(ws, tmp_path / "log", *log)
+        make_pairs(ws)
+        (ws.path / "pairs" / ".novice.jsonl.x7").write_text(pairs_file(ws, "novice").read_text())
+    shutil.copytree(tmp_path / "ws", tmp_path / "copy")
+    with open_workspace(tmp_path / "copy") as copy:
+        assert copy.forget("anna")["pending"] == []
+    assert _subjects(tmp_path / "copy") == {"c2"}
+    assert [path.name for path in (tmp_path / "copy" / "pairs").glob(".*")] == []
+    assert _subjects(tmp_path / "ws") == {"c1", "c2"}
 
 
 def _subjects(*folders: Path) -> set[str]:

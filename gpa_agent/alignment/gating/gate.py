@@ -28,28 +28,54 @@ from gpa_agent.alignment.gating.generating import (
     generate,
     likelihoods,
 )
-from gpa_agent.alignment.gating.judging import Asked, Judge, margin_of, scores, verdicts_of
+from gpa_agent.alignment.gating.judging import (
+    Asked,
+    Judge,
+    margin_of,
+    named,
+    scores,
+    verdicts_of,
+)
 from gpa_agent.alignment.gating.verdict import (
     Checkpoint,
     Compared,
     GateConfig,
-    GateRefused,
     Measured,
     Taxed,
     Verdict,
     compare,
     decide,
+    error_at,
     person_estimate,
     too_few,
+    too_often,
 )
 from gpa_agent.alignment.pair import Pair
+from gpa_agent.errors import UsageError
 
-__all__ = ["Gate", "GateConfig", "GateRefused", "Tax", "Taxed", "Verdict"]
+__all__ = ["Gate", "GateConfig", "Tax", "Taxed", "Verdict", "load_taxes"]
 
 Floats = NDArray[np.float64]
 
 Tax = Callable[[Model, Tokenizer], Taxed]
 """A check of general abilities: takes the model, with the adapter active, and the tokenizer."""
+
+
+def load_taxes(specs: Sequence[str]) -> tuple[Tax, ...]:
+    """The checks of general abilities that a setting names.
+
+    Args:
+        specs: ``package.module:attribute`` of a function, or of a class of checks; imported and
+            run, so it must come from the operator alone.
+
+    Raises:
+        UsageError: There is nothing of that name, or it cannot be called.
+    """
+    taxes = {spec: named(spec, "check of abilities", is_one=callable) for spec in specs}
+    for spec, tax in taxes.items():
+        if not callable(tax):
+            raise UsageError(f"{spec!r} is no check of abilities: it is called (model, tokenizer)")
+    return tuple(taxes.values())
 
 
 class Gate:
@@ -67,6 +93,7 @@ class Gate:
         groups: All groups there are: an adapter must not win for another one's rubric. Those of
             ``held_out`` where None.
         taxes: Checks of general abilities beside; whatever one of them minds refuses.
+        looks: How often each group's held-out people were looked at before; 0 where not named.
     """
 
     def __init__(
@@ -79,6 +106,7 @@ class Gate:
         config: GateConfig | None = None,
         groups: Collection[str] | None = None,
         taxes: Sequence[Tax] = (),
+        looks: Mapping[str, int] | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._judge = judge
@@ -87,7 +115,7 @@ class Gate:
         self._taxes = tuple(taxes)
         self._refusals: dict[str, str] = {}
         self._benches: dict[str, _Bench] = {}
-        self._looks: dict[str, int] = {}
+        self._looks = dict(looks or {})
         for group, pairs in held_out.items():
             people = len({pair.owner for pair in pairs})
             refusal = too_few(group, people, len(pairs), self._config)
@@ -96,10 +124,15 @@ class Gate:
             else:
                 self._refusals[group] = refusal
 
+    def looks(self, group: str) -> int:
+        """How often a group's held-out people were looked at, before and here."""
+        return self._looks.get(group, 0)
+
     def examine(self, model: Model, group: str, *, checkpoint: Checkpoint = "final") -> Verdict:
         """Say whether an adapter may serve its group.
 
-        Every further look at a group makes it harder to pass, as its people are the same.
+        Every further look at a group makes it harder to pass, as its people are the same; from
+        some look on it is refused unseen.
 
         Args:
             model: The base with the candidate adapter attached and active (a ``PeftModel``).
@@ -115,8 +148,11 @@ class Gate:
         bench = self._benches.get(group)
         if bench is None:
             reason = self._refusals.get(group) or too_few(group, 0, 0, self._config)
+        else:
+            reason = too_often(group, self.looks(group), self._config)
+        if bench is None or reason is not None:
             return Verdict(passed=False, reasons=(str(reason),), checkpoint=checkpoint)
-        self._looks[group] = self._looks.get(group, 0) + 1
+        self._looks[group] = self.looks(group) + 1
         return decide(self._measure(model, group, bench), self._config, checkpoint=checkpoint)
 
     def _bench(self, base: Model, pairs: Sequence[Pair]) -> _Bench:
@@ -146,7 +182,8 @@ class Gate:
         signals = self._signals(bench.asked, answers, worst, bench.floor)
         chosen = _likelihoods_of_chosen(model, self._tokenizer, bench.pairs, self._config)
         rise = np.array([a.total - b.total for a, b in zip(chosen, bench.chosen, strict=True)])
-        own = self._compare(group, bench, answers, signals, error=self._error(group))
+        error = error_at(self.looks(group), self._config)
+        own = self._compare(group, bench, answers, signals, error=error)
         # Never a wider interval for these: it would make it easier not to win clearly.
         others = {
             name: self._compare(name, bench, answers, signals, error=self._config.error)
@@ -231,10 +268,6 @@ class Gate:
             error=error,
             seed=self._config.seed,
         )
-
-    def _error(self, group: str) -> float:
-        """What this look may spend: a half, a quarter, an eighth ... of the whole."""
-        return self._config.error / 2.0 ** self._looks[group]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ looks at style alone, so that fluent nonsense in the right style wins: the gate 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -140,20 +140,34 @@ def load_judge(spec: str | None, *, rubrics: Iterable[Rubric], pairs: Iterable[P
             for answer in (pair.chosen, pair.rejected)
         )
         return RubricJudge(rubrics, examples=examples)
+    judge = named(spec, "judge", is_one=lambda found: hasattr(found, "score"))
+    if not callable(getattr(judge, "score", None)):
+        raise UsageError(f"{spec!r} is no judge: it needs score(asked, answers, group)")
+    checked: Judge = judge
+    return checked
+
+
+def named(spec: str, what: str, *, is_one: Callable[[Any], bool]) -> Any:  # noqa: ANN401 -- the operator's
+    """What a setting names, or where that makes one, what it makes when called without arguments.
+
+    Args:
+        spec: ``package.module:attribute``; it is imported and run.
+        what: What it is to be, for the message.
+        is_one: Whether a thing, no class, is one already.
+
+    Raises:
+        UsageError: There is nothing of that name, or it makes nothing.
+    """
     module, _, attribute = spec.partition(":")
     try:
         found: Any = importlib.import_module(module)
         for name in attribute.split("."):
             found = getattr(found, name)
-        judge: Any = found if hasattr(found, "score") and not isinstance(found, type) else found()
+        return found if is_one(found) and not isinstance(found, type) else found()
     except (ImportError, AttributeError, TypeError, ValueError) as exc:
         raise UsageError(
-            f"there is no judge {spec!r} ({exc}); name one as 'package.module:attribute'"
+            f"there is no {what} {spec!r} ({exc}); name one as 'package.module:attribute'"
         ) from exc
-    if not callable(getattr(judge, "score", None)):
-        raise UsageError(f"{spec!r} is no judge: it needs score(asked, answers, group)")
-    checked: Judge = judge
-    return checked
 
 
 def scores(judge: Judge, asked: Sequence[Asked], answers: Sequence[str], group: str) -> Floats:

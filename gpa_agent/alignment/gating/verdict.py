@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from gpa_agent.alignment.gating.coherence import Signals
-from gpa_agent.errors import ServiceError
 from gpa_agent.rubrics.statistics import percentile_interval
 
 Floats = NDArray[np.float64]
 Checkpoint = int | Literal["final"]
 
-_RESAMPLES: Final = 4000
+_BLOCK: Final = 1000
+"""Resamples drawn at once; bounds the memory."""
+_BLOCKS: Final = 20
+_IN_A_TAIL: Final = 2
+"""Resamples that must lie beyond an interval's end, so that it is more than their extreme."""
 _FEW_END: Final = 0.5
 """Share of the base's answers that must end within the limit, so that ending tells anything."""
 
@@ -53,10 +56,13 @@ class GateConfig(BaseModel):
     min_advantage: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """What the lower end of the interval of the advantage (share won less share lost, in [-1, 1])
     must lie above for the own group; for another group's rubric it must not."""
-    error: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Chance of error that the own group's intervals leave, over all checkpoints of a group that
-    are examined: the first takes half of it, the next half of what is left, and so on. The other
-    groups' intervals leave all of it every time: wider ones would hide a win."""
+    max_other_win: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """What the mean advantage by another group's rubric may be, however wide its interval: few
+    people must not hide a win."""
+    error: Annotated[float, Field(ge=0.001, lt=1)] = 0.05
+    """Chance of error that the own group's intervals leave, over all checkpoints that are examined
+    on the same people, in this run and in those before: look k takes 1 / k(k + 1) of it. The
+    other groups' intervals leave all of it every time: wider ones would hide a win."""
     max_incoherence: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """How much smaller than the base's the share of coherent answers may be."""
     max_unended: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -82,22 +88,6 @@ class Verdict(BaseModel):
     group's rubric."""
     checkpoint: Checkpoint = "final"
     """Which weights were examined."""
-
-
-class GateRefused(ServiceError):  # noqa: N818 -- reads as the fact it reports
-    """No adapter of a group may serve.
-
-    Args:
-        group: The group.
-        verdict: About its last adapter that was examined.
-    """
-
-    def __init__(self, group: str, verdict: Verdict) -> None:
-        self.group = group
-        self.verdict = verdict
-        super().__init__(
-            f"the model of group {group!r} is not served: {'; '.join(verdict.reasons)}"
-        )
 
 
 class Taxed(NamedTuple):
@@ -184,9 +174,9 @@ def person_estimate(
     """
     counts = np.bincount(person)
     means = np.bincount(person, weights=values) / counts
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(means), np.full(len(means), 1 / len(means)), size=_RESAMPLES)
-    low, high = percentile_interval((drawn @ means / len(means))[:, None], coverage=1 - error)[0]
+    rng, size = np.random.default_rng(seed), (_BLOCK, len(means))
+    drawn = [means[rng.integers(len(means), size=size)].mean(axis=1) for _ in range(_BLOCKS)]
+    low, high = percentile_interval(np.concatenate(drawn)[:, None], coverage=1 - error)[0]
     return Estimate(float(means.mean()), float(low), float(high))
 
 
@@ -237,6 +227,34 @@ def too_few(group: str, people: int, prompts: int, config: GateConfig) -> str | 
     )
 
 
+def error_at(look: int, config: GateConfig) -> float:
+    """What a look at a group's people may leave outside its interval.
+
+    The shares 1/2, 1/6, 1/12 ... add up to one, and fall slowly enough for a few runs.
+
+    Args:
+        look: Which it is, from 1.
+        config: What all of them together may.
+    """
+    return config.error / (look * (look + 1))
+
+
+def too_often(group: str, looks: int, config: GateConfig) -> str | None:
+    """Why a group's people cannot be looked at once more, with the remedy; None where they can.
+
+    Args:
+        group: The group.
+        looks: How often they were, in all runs.
+        config: What all looks together may leave.
+    """
+    if _BLOCK * _BLOCKS * error_at(looks + 1, config) / 2 >= _IN_A_TAIL:
+        return None
+    return (
+        f"models of group {group!r} were examined too often on the same people: {looks} times, and "
+        "whoever tries long enough passes by chance. Make pairs of new people with 'gpa pairs'"
+    )
+
+
 def decide(measured: Measured, config: GateConfig, *, checkpoint: Checkpoint = "final") -> Verdict:
     """Whether an adapter may serve.
 
@@ -274,10 +292,12 @@ def _preference(measured: Measured, config: GateConfig) -> list[str]:
             f"{measured.people} people is not clearly above {config.min_advantage:g}"
         )
     for group, other in measured.others.items():
-        if not other.advantage.low <= config.min_advantage:
+        clear = not other.advantage.low <= config.min_advantage
+        if clear or not other.advantage.mean <= config.max_other_win:
+            bound = "" if clear else f" (its mean may be {config.max_other_win:g})"
             reasons.append(
                 f"it wins for group {group!r} too: {other.win:.0%} against {other.loss:.0%} "
-                f"lost, advantage {other.advantage}: what it learned is not its group's own"
+                f"lost, advantage {other.advantage}{bound}: what it learned is not its group's own"
             )
     return reasons
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gpa_agent.alignment.pair import Pair, read_pairs
 from gpa_agent.alignment.pairs.formats import ROWS, Format, Row, dataset_entry
-from gpa_agent.alignment.pairs.making import PAIRS, pairs_file
+from gpa_agent.alignment.pairs.making import pairs_file
 from gpa_agent.errors import DataError, UsageError
 from gpa_agent.files import write_whole
-from gpa_agent.learning.forgetting import LEARNING
+from gpa_agent.learning.forgetting import LEARNING, PAIRS
 
 if TYPE_CHECKING:
     from gpa_agent.alignment.pair import Split

@@ -27,7 +27,7 @@ from gpa_agent.calls.tokens import finished, length, token_rates
 from gpa_agent.errors import UsageError
 from gpa_agent.files import write_whole
 from gpa_agent.learning.estimate import Estimate, PromptEstimate
-from gpa_agent.learning.forgetting import LEARNING
+from gpa_agent.learning.forgetting import LEARNING, PAIRS
 from gpa_agent.learning.spending import Spend, open_engine
 from gpa_agent.models import model_name
 
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from gpa_agent.workspace import Workspace
 
 __all__ = ["PairsConfig", "PairsReport", "estimate_pairs", "make_pairs", "pairs_file"]
-
-PAIRS: Final = "pairs"
-"""The folder of a workspace that holds them."""
 
 _UNBALANCED: Final = 0.25
 """Imbalance of lengths from which on the report warns."""
@@ -227,20 +224,17 @@ def _written(ws: Workspace, pairs: Sequence[Pair], config: PairsConfig) -> dict[
     figures: dict[str, GroupPairs] = {}
     for group, of_group in groups.items():
         path = pairs_file(ws, group)
-        ws.ledger.add_export("lines", path)
         write_pairs(path, of_group)
         figures[group] = group_pairs(of_group, str(path))
-    _take_away(ws, {pairs_file(ws, group).absolute() for group in groups}, config)
+    _take_away(ws, {pairs_file(ws, group) for group in groups}, config)
     return figures
 
 
 def _take_away(ws: Workspace, written: set[Path], config: PairsConfig) -> None:
-    folder = (ws.path / PAIRS).absolute()
-    asked = {pairs_file(ws, group).absolute() for group in config.groups}
-    for kind, path in ws.ledger.exports():
-        ours = kind == "lines" and path.parent == folder and path not in written
-        if ours and (not asked or path in asked):
-            path.unlink(missing_ok=True)
+    asked = {pairs_file(ws, group) for group in config.groups}
+    for path in (ws.path / PAIRS).glob("*.jsonl"):
+        if path not in written and (not asked or path in asked):
+            path.unlink()
 
 
 def _notes(groups: Mapping[str, GroupPairs], skipped: Counter[str], twins: Twins) -> list[str]:

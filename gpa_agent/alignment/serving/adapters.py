@@ -26,6 +26,19 @@ _SPECIAL: Final = (
 """Settings of PEFT's that make an adapter more than a product of two matrices a layer."""
 
 
+class UnfitAdapter(DataError):
+    """One adapter cannot be put on the base; the others may.
+
+    Args:
+        folder: The adapter's.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(f"the adapter at {str(folder)!r} does not fit the base: {why}")
+        self.folder = folder
+
+
 def check_adapters(base: Path, adapters: Mapping[str, Path], *, trust_base: bool) -> None:
     """Refuse adapters that must not be put on a base together.
 

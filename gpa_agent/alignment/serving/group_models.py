@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
@@ -93,7 +94,8 @@ class GroupModels(Mapping[str, BaseChatModel]):
         Args:
             base_url: Such as ``http://127.0.0.1:8000/v1``.
             models: The server's name of each group's model, as ``{"novice": "novice"}``.
-            api_key: None takes ``OPENAI_API_KEY`` from the environment, if it is there.
+            api_key: None takes ``OPENAI_API_KEY`` from the environment where it belongs: for OpenAI
+                itself and for the server that ``OPENAI_BASE_URL`` names. Others get none.
             request_seconds: How long a request, or the next piece of a stream, may take before the
                 turn goes to the host's model; above 0.
             **parameters: Passed to ``ChatOpenAI`` (``temperature``, ``max_tokens`` ...).
@@ -116,7 +118,7 @@ class GroupModels(Mapping[str, BaseChatModel]):
             raise UsageError("models is empty: expected {'<group>': '<its name on the server>'}")
         given: dict[str, Any] = {
             "base_url": base_url,
-            "api_key": api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY,
+            "api_key": api_key or _key_for(base_url) or NO_KEY,
             "timeout": Timeout(request_seconds, connect=min(request_seconds, CONNECT_SECONDS)),
             "max_retries": 0,  # the host's own model is the second try
             "stream_usage": True,
@@ -227,3 +229,17 @@ class GroupModels(Mapping[str, BaseChatModel]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _key_for(base_url: str) -> str | None:
+    """The environment's key where it was given for this server; it goes to no other."""
+    named = {os.environ.get(name, "").rstrip("/") for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE")}
+    theirs = base_url.rstrip("/") in named or _host(base_url) == "api.openai.com"
+    return os.environ.get("OPENAI_API_KEY") if theirs else None
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # no address at all; the client will say so
+        return None

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from gpa_agent.alignment.fingerprints import chat_template
-from gpa_agent.alignment.serving.adapters import Device, check_adapters
+from gpa_agent.alignment.serving.adapters import Device, UnfitAdapter, check_adapters
 from gpa_agent.alignment.serving.mixing import Mixture, take_over
 from gpa_agent.errors import DataError, UsageError
 
@@ -65,7 +65,8 @@ def load(
     Raises:
         UsageError: There is no such base, it has no chat template, or no GPU where one is asked
             for.
-        DataError: A model is damaged, or an adapter does not belong to this base.
+        DataError: A model is damaged, or an adapter does not belong to this base; `UnfitAdapter`
+            where it is one adapter that cannot be put on it.
     """
     if not base.is_dir():
         raise UsageError(f"there is no base at {str(base)!r}; expected a model's folder")
@@ -129,7 +130,7 @@ def _put_on(model: Any, folders: Sequence[Path], device: torch.device) -> tuple[
         try:
             model = _load_adapter(model, folder, name, device)
         except _UNREADABLE as exc:
-            raise _unfit(folder, _first_line(exc)) from exc
+            raise UnfitAdapter(folder, _first_line(exc)) from exc
     try:
         return take_over(model, names)
     except ValueError as exc:
@@ -148,12 +149,8 @@ def _load_adapter(model: Any, folder: Path, name: str, device: torch.device) -> 
             str(folder), name, torch_device=str(device), autocast_adapter_dtype=False
         )
     if wrong := [*found.missing_keys, *found.unexpected_keys]:
-        raise _unfit(folder, f"{len(wrong)} of its layers are not there, such as {wrong[0]!r}")
+        raise UnfitAdapter(folder, f"{len(wrong)} of its layers are not there, such as {wrong[0]!r}")
     return model
-
-
-def _unfit(folder: Path, why: str) -> DataError:
-    return DataError(f"the adapter at {str(folder)!r} does not fit the base: {why}")
 
 
 def _context(model: Any) -> int:

@@ -25,7 +25,7 @@ from gpa_agent.alignment.bases import find_base
 from gpa_agent.alignment.deps import require
 from gpa_agent.alignment.fingerprints import fingerprint, tensors
 from gpa_agent.alignment.manifest import Run
-from gpa_agent.alignment.serving.adapters import check_adapter
+from gpa_agent.alignment.serving.adapters import UnfitAdapter, check_adapter
 from gpa_agent.alignment.serving.group_models import GroupModels
 from gpa_agent.alignment.serving.local import LocalEngine
 from gpa_agent.alignment.serving.local_chat import ChatLocal
@@ -188,8 +188,7 @@ class LocalGroupModels(GroupModels):
         shelf = self._shelf
         base = self._base_of(shelf)
         unfit = _unfit(shelf, base) if base is not None else {}
-        runs = {group: run for group, run in shelf.runs.items() if group not in unfit}
-        serving = self._opened(base, runs) if base is not None and runs else _Serving()
+        serving = self._opened(base, shelf, unfit) if base is not None else _Serving()
         with self._state:
             # What went on its way to the old engine keeps it; the last to go ends it.
             self._serving, self._unfit = serving, unfit
@@ -202,11 +201,28 @@ class LocalGroupModels(GroupModels):
         newest = max(shelf.runs.values(), key=lambda run: run.manifest.created_at)
         return find_base(str(self._base or newest.manifest.base.name))
 
-    def _opened(self, base: Path, runs: Mapping[str, Run]) -> _Serving:
-        folders = {group: run.path for group, run in runs.items()}
-        engine = LocalEngine(base, folders, **self._engine_options)
+    def _opened(self, base: Path, shelf: Shelf, unfit: dict[str, str]) -> _Serving:
+        """Load what fits; one that turns out not to joins `unfit`, and the others are loaded anew."""
+        engine: LocalEngine | None = None
+        runs: Mapping[str, Run] = {}
+        while engine is None:
+            runs = {group: run for group, run in shelf.runs.items() if group not in unfit}
+            if not runs:
+                return _Serving()
+            engine = self._engine(base, runs, unfit)
         chats = {group: GroupChat(engine=engine, adapter=group, **self._answers) for group in runs}
         return _Serving(chats=chats, runs=runs, engine=engine)
+
+    def _engine(
+        self, base: Path, runs: Mapping[str, Run], unfit: dict[str, str]
+    ) -> LocalEngine | None:
+        groups = {run.path: group for group, run in runs.items()}
+        folders = {group: run.path for group, run in runs.items()}
+        try:
+            return LocalEngine(base, folders, **self._engine_options)
+        except UnfitAdapter as error:  # PEFT takes none off again, so that the base is read anew
+            unfit[groups[error.folder]] = str(error)
+            return None
 
 
 def _unfit(shelf: Shelf, base: Path) -> dict[str, str]:
