@@ -8,7 +8,8 @@ from typing import Final
 
 from gpa_agent.errors import ModelError, UsageError
 
-_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_NAME: Final = re.compile(r"\w[\w.-]*/[\w.-]+")
+"""``owner/name``; what begins with a dot is a folder that is not there."""
 _FILES: Final = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """What is fetched: weights that are no pickles, and what belongs to the tokenizer."""
 

