@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import HumanMessage
+from typing_extensions import override
 
 from gpa_agent import GPAMiddleware, Workspace
 from gpa_agent.alignment.manifest import MANIFEST
@@ -109,6 +112,35 @@ def test_what_does_not_serve_says_why(shelf: Shelf, tmp_path: Path) -> None:
     assert {group: said for group, said in expected.items() if said not in reasons[group]} == {}
 
 
+@pytest.mark.parametrize(
+    ("file", "was", "is_now"),
+    [
+        ("adapter_model.safetensors", b'"F32"', b'"Q32"'),  # no such type
+        ("adapter_model.safetensors", b"[4,48]", b"[4,47]"),  # not as many bytes as there are
+        ("adapter_model.safetensors", b"layers.0", b"layers.7"),  # the base has two
+        ("adapter_config.json", b'"r": 4', b'"r": 3'),  # not what the weights have
+    ],
+)
+@pytest.mark.parametrize("bad", ["a bad one", "the bad one"])  # loaded before and after the good
+def test_one_that_cannot_be_loaded_is_refused_alone(
+    shelf: Shelf, file: str, was: bytes, is_now: bytes, bad: str
+) -> None:
+    shelf.put("good", shelf.first)
+    damaged = shelf.put(bad, shelf.second) / file
+    whole = damaged.read_bytes()
+    assert was in whole
+    damaged.write_bytes(whole.replace(was, is_now, 1))
+    with shelf.local() as models:
+        before = models["good"].invoke(ASKED).text
+        assert str(damaged.parent) in models.refused()[bad]
+        shelf.put("later", shelf.third)
+        assert until(lambda: "later" in models)  # nor does it keep newer ones out
+        assert set(models) == {"good", "later"}
+        assert models.refused().keys() == {bad}
+        assert models["good"].invoke(ASKED).text == before
+    assert engines() == 0
+
+
 def test_a_base_that_was_changed_in_place_serves_nothing(shelf: Shelf, tmp_path: Path) -> None:
     base = shutil.copytree(shelf.base, tmp_path / "base")
     put(shelf.folder, "novice", shelf.first, base)
@@ -131,7 +163,7 @@ def test_what_it_was_tuned_by(shelf: Shelf) -> None:
     shelf.put("novice", wishes={"debugging": ("steps 0123",)})
     shelf.put("expert", shelf.second)
     with shelf.local() as models:
-        assert models.tuned_for("novice") == {"debugging": {"steps 0123"}}
+        assert models.tuned_for("novice") == {"debugging": frozenset({"steps 0123"})}
         assert models.tuned_for("expert") is None  # nobody wrote it down
 
 
@@ -262,6 +294,28 @@ def test_turns_follow_the_folder(shelf: Shelf) -> None:
             assert turn()["gpa"]["degraded"] is None
 
 
+class Effort(AgentMiddleware[Any, Any]):
+    """A host that says to its own model how to go about it."""
+
+    @override
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        settings = {"model": "gpt-5.5", "reasoning_effort": "low", "max_tokens": 3}
+        return handler(request.override(model_settings=settings))
+
+
+def test_an_agents_settings_for_its_own_model_do_not_send_the_turn_back(shelf: Shelf) -> None:
+    with Workspace.open(shelf.folder, groups=["novice", "expert"], holdout=0.0) as ws:
+        shelf.put("novice")
+        with GroupModels.local(ws, **GREEDY) as models:
+            gpa: Any = GPAMiddleware(ws, group_models=models, learn="off")
+            agent: Any = create_agent(ScriptedChatModel(), middleware=[Effort(), gpa])
+            who: Any = {"configurable": {"group": "novice"}}
+            said = agent.invoke({"messages": [HumanMessage(ASKED)]}, who)
+            assert (said["gpa"]["mode"], said["gpa"]["degraded"]) == ("finetuned", None)
+            alone = models["novice"].invoke(ASKED, max_tokens=3)
+            assert said["messages"][-1].text == alone.text
+
+
 def test_a_line_that_is_full_sends_the_turn_to_the_host(shelf: Shelf, slow: None) -> None:
     with Workspace.open(shelf.folder, groups=["novice", "expert"], holdout=0.0) as ws:
         shelf.put("novice")
@@ -278,8 +332,7 @@ def test_a_line_that_is_full_sends_the_turn_to_the_host(shelf: Shelf, slow: None
 # Elsewhere --------------------------------------------------------------------------------------
 
 
-async def test_an_endpoint_has_a_name_for_each_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "from the environment")
+async def test_an_endpoint_has_a_name_for_each_group() -> None:
     names = {"novice": "novice", "Power users!": "lora-2"}
     with OpenAIServer(reply=lambda request: f"I am {request['model']}.") as server:
         with GroupModels.endpoint(server.url, names, temperature=0.0) as models:
@@ -291,10 +344,42 @@ async def test_an_endpoint_has_a_name_for_each_group(monkeypatch: pytest.MonkeyP
             assert any(c.usage_metadata for c in streamed)
             assert models.tuned_for("novice") is None
         assert {r["temperature"] for r in server.requests} == {0.0}
-        assert {h["authorization"] for h in server.headers} == {"Bearer from the environment"}
-        given = GroupModels.endpoint(server.url, names, api_key="mine")
-        given["novice"].invoke("Hi")
-        assert server.headers[-1]["authorization"] == "Bearer mine"
+
+
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+def test_the_environments_key_goes_to_the_server_it_belongs_to_alone(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def told(server: OpenAIServer, **own: Any) -> str:
+        GroupModels.endpoint(server.url, {"a": "b"}, **own)["a"].invoke("Hi")
+        return server.headers[-1]["authorization"]
+
+    for unset in ("OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.delenv(unset, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "the secret")
+    with OpenAIServer() as theirs, OpenAIServer() as other:
+        assert told(theirs) == "Bearer none"
+        monkeypatch.setenv(name, f"{theirs.url}/")
+        assert told(theirs) == "Bearer the secret"
+        assert told(other) == "Bearer none"
+        assert told(other, api_key="mine") == "Bearer mine"
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://api.openai.com/v1", "the secret"),
+        ("https://api.openai.com.example.org/v1", "none"),
+        ("https://api.openai.com@example.org/v1", "none"),
+        ("https://example.org/api.openai.com/v1", "none"),
+    ],
+)
+def test_the_environments_key_goes_to_openai_and_nobody_alike(
+    monkeypatch: pytest.MonkeyPatch, url: str, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "the secret")
+    model: Any = GroupModels.endpoint(url, {"a": "b"})["a"]
+    assert model.openai_api_key.get_secret_value() == key
 
 
 def test_an_endpoint_is_asked_from_one_event_loop_after_the_other() -> None:

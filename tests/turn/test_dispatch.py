@@ -430,6 +430,37 @@ def test_where_the_host_insists_its_own_model_answers(ws: Workspace) -> None:
     assert out["gpa"]["mode"] == "context"
 
 
+class Settings(AgentMiddleware[Any, Any]):
+    """A host that says to its own model how to go about it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    @override
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(request.override(model_settings=self.settings))
+
+
+def test_an_agents_settings_are_the_hosts_own_but_for_sampling(ws: Workspace) -> None:
+    def trace(**settings: Any) -> Any:
+        gpa: Any = GPAMiddleware(ws, group_models={"novice": tuned})
+        app: Any = create_agent(host, [double], middleware=[Settings(**settings), gpa])
+        return app.invoke(HI, NOVICE)["gpa"]
+
+    host = ScriptedChatModel()
+    tuned: ScriptedChatModel = NoTools()
+    effort: Any = {"model": "gpt-5.5", "reasoning_effort": "low", "parallel_tool_calls": False}
+    assert trace(**effort, temperature=0.0)["degraded"] is None
+    assert tuned.options == [{"stop": None, "temperature": 0.0}]
+    form = trace(**effort, response_format={"type": "json_object"})
+    assert form["degraded"] == "dispatch_group_model: CannotBind"
+    assert host.options[0]["reasoning_effort"] == "low"  # its own are all there
+    tuned = ScriptedChatModel()  # of the host's class: it understands what the host says
+    assert trace(**effort)["degraded"] is None
+    assert tuned.options[0]["reasoning_effort"] == "low"
+    assert "model" not in tuned.options[0]
+
+
 TOOLS: Sequence[Any] = [double]
 
 
@@ -473,7 +504,7 @@ def test_a_model_without_tools_that_fails_leaves_the_host_all_of_them(ws: Worksp
 def test_a_host_models_name_and_sampling(ws: Workspace) -> None:
     host, tuned = ScriptedChatModel(), NoTools()
     model = GPAMiddleware(ws, group_models={"novice": tuned}).chat_model(host)
-    model.bind(temperature=0.0, model="gpt-5.5").invoke("Hi", NOVICE)
+    model.bind(temperature=0.0, model="gpt-5.5", reasoning_effort="low").invoke("Hi", NOVICE)
     assert tuned.options == [{"stop": None, "temperature": 0.0}]
     shaped = model.bind(response_format={"type": "json_object"}).invoke("Hi", NOVICE)
     assert shaped.response_metadata["gpa"]["degraded"] == "dispatch_group_model: CannotBind"

@@ -26,7 +26,7 @@ _SPECIAL: Final = (
 """Settings of PEFT's that make an adapter more than a product of two matrices a layer."""
 
 
-class UnfitAdapter(DataError):
+class UnfitAdapter(DataError):  # noqa: N818 -- reads as the fact it reports
     """One adapter cannot be put on the base; the others may.
 
     Args:

@@ -233,7 +233,9 @@ class GroupModels(Mapping[str, BaseChatModel]):
 
 def _key_for(base_url: str) -> str | None:
     """The environment's key where it was given for this server; it goes to no other."""
-    named = {os.environ.get(name, "").rstrip("/") for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE")}
+    named = {
+        os.environ.get(name, "").rstrip("/") for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE")
+    }
     theirs = base_url.rstrip("/") in named or _host(base_url) == "api.openai.com"
     return os.environ.get("OPENAI_API_KEY") if theirs else None
 

@@ -129,6 +129,8 @@ def _put_on(model: Any, folders: Sequence[Path], device: torch.device) -> tuple[
     for folder, name in zip(folders, names, strict=True):
         try:
             model = _load_adapter(model, folder, name, device)
+        except torch.OutOfMemoryError:  # a RuntimeError, and not this adapter's doing
+            raise
         except _UNREADABLE as exc:
             raise UnfitAdapter(folder, _first_line(exc)) from exc
     try:
@@ -149,7 +151,9 @@ def _load_adapter(model: Any, folder: Path, name: str, device: torch.device) -> 
             str(folder), name, torch_device=str(device), autocast_adapter_dtype=False
         )
     if wrong := [*found.missing_keys, *found.unexpected_keys]:
-        raise UnfitAdapter(folder, f"{len(wrong)} of its layers are not there, such as {wrong[0]!r}")
+        raise UnfitAdapter(
+            folder, f"{len(wrong)} of its layers are not there, such as {wrong[0]!r}"
+        )
     return model
 
 

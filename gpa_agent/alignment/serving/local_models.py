@@ -191,7 +191,8 @@ class LocalGroupModels(GroupModels):
         serving = self._opened(base, shelf, unfit) if base is not None else _Serving()
         with self._state:
             # What went on its way to the old engine keeps it; the last to go ends it.
-            self._serving, self._unfit = serving, unfit
+            self._unfit = unfit  # first: an engine nobody holds ends right where it is replaced
+            self._serving = serving
             self._withdraw()  # what was marked meanwhile
 
     def _base_of(self, shelf: Shelf) -> Path | None:
@@ -202,7 +203,7 @@ class LocalGroupModels(GroupModels):
         return find_base(str(self._base or newest.manifest.base.name))
 
     def _opened(self, base: Path, shelf: Shelf, unfit: dict[str, str]) -> _Serving:
-        """Load what fits; one that turns out not to joins `unfit`, and the others are loaded anew."""
+        """Load what fits; what turns out not to joins `unfit`, and the others are loaded anew."""
         engine: LocalEngine | None = None
         runs: Mapping[str, Run] = {}
         while engine is None:
