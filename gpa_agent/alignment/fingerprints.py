@@ -113,7 +113,7 @@ def tensors(path: Path) -> list[Tensor]:
         found = [
             _tensor(name, said, 8 + length) for name, said in header.items() if name[:2] != "__"
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise DataError(f"{str(path)!r} cannot be read as safetensors: {exc}") from exc
     if not found or max(t.start + t.size for t in found) != size:
         raise DataError(f"{str(path)!r} is cut off: write it again")
