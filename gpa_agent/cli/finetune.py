@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpa_agent.cli.beside import refuse_beside
 from gpa_agent.cli.running import (
     DEFAULT_WORKSPACE,
     JsonOption,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from gpa_agent.rubrics.records import Rubric
 
 _ELSEWHERE = "To run or serve it elsewhere"
+_BESIDE_SERVE = ("--workspace", "--base", "--group", "--quiet", "--json")
 _FIGURES = ("win", "loss", "coherent", "ended", "chosen_rise")
 
 
@@ -43,6 +45,7 @@ def register(app: typer.Typer) -> None:
 
 @guarded
 def finetune(
+    context: typer.Context,
     *,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     base: Annotated[
@@ -109,9 +112,12 @@ def finetune(
     with 4. Without a GPU it trains on the CPU, which suits small bases only.
     """
     rubrics = _rubrics(workspace)
+    tunes_none = "is about models that are finished, and tunes none"
     if serve:
+        refuse_beside(context, "--serve-command", why=tunes_none, but=_BESIDE_SERVE)
         return _print_serve_command(workspace, group, base, json_=json_)
     if merge is not None:
+        refuse_beside(context, "--merge", why=tunes_none, but=_BESIDE_SERVE)
         return _merge(workspace, group, merge, base, json_=json_)
     from gpa_agent.alignment.config import tuning_config
 

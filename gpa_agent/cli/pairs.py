@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpa_agent.cli.beside import refuse_beside
 from gpa_agent.cli.model_calls import (
     WITH_A_MODEL,
     ConcurrencyOption,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gpa_agent.learning.estimate import Estimate
 
 _FOR_OTHERS = "For other tools"
+_BESIDE_EXPORT = ("--workspace", "--groups", "--out", "--quiet", "--json")
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +50,7 @@ def register(app: typer.Typer) -> None:
 
 @guarded
 def pairs(
+    context: typer.Context,
     *,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     groups: Annotated[
@@ -124,8 +127,8 @@ def pairs(
 
     chosen = names(groups) or []
     if export is not None or out is not None:
-        made_with = {"--model": model, "--max-calls": max_calls, "--max-cost": max_cost}
-        _refuse([option for option, given in made_with.items() if given is not None])
+        why = "writes the pairs that 'gpa pairs' made before and makes none"
+        refuse_beside(context, "--export", why=why, but=_BESIDE_EXPORT)
         _export(workspace, export, out, chosen, json_=json_)
         return
     config = PairsConfig(
@@ -167,14 +170,6 @@ def _given(model: str | None, price: str | None, concurrency: int | None) -> dic
     given = {"model": model, "price": price_given(price), "concurrency": concurrency}
     kept = {name for name, value in given.items() if value is not None}
     return {name: given[name] for name in kept | ({"price"} if model is not None else set())}
-
-
-def _refuse(options: list[str]) -> None:
-    if options:
-        raise UsageError(
-            f"--export writes the pairs that were made and asks nobody: leave {options[0]} out, "
-            "and run 'gpa pairs' with it first"
-        )
 
 
 def _export(

@@ -193,6 +193,12 @@ def test_every_look_at_the_same_people_is_harder_to_pass(good: Tuned, miniature_
     lows = [figures["advantage_low"] or 0.0 for figures in looks]
     assert lows == sorted(lows, reverse=True)
     assert lows[0] > lows[2]
+    assert gate.looks("novice") == 3
+    later = _gate(miniature_base, Checks(), _of_few_prompts(), config=SMALL, looks={"novice": 2})
+    assert later.examine(model, "novice").figures["advantage_low"] == lows[2]
+    worn = _gate(miniature_base, Checks(), _of_few_prompts(), config=SMALL, looks={"novice": 15})
+    (reason,) = worn.examine(model, "novice").reasons
+    assert "too often on the same people" in reason
 
 
 def test_a_win_for_another_group_is_as_plain_at_every_look(

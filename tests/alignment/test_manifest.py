@@ -14,13 +14,16 @@ from gpa_agent.alignment.manifest import (
     STALE,
     Manifest,
     inputs_digest,
+    looks_at,
     numbered,
+    people_digest,
     read_manifest,
     runs,
     serving,
     write_manifest,
 )
 from gpa_agent.errors import DataError
+from tests.alignment.heap_world import heap_pairs
 from tests.alignment.manifests import manifest
 
 BASE = Fingerprint(sha256="a", tokenizer_sha256="b", template_sha256="c")
@@ -67,6 +70,26 @@ def test_runs_are_ordered_by_number_not_by_name(tmp_path: Path) -> None:
     run = serving(tmp_path)
     assert run is not None
     assert run.path == newest
+
+
+def test_looks_are_counted_over_the_runs_on_the_same_people(tmp_path: Path) -> None:
+    first, again, others = (put(tmp_path, number) for number in (1, 2, 3))
+    for folder, people, looks in ((first, "a", 1), (again, "a", 8), (others, "b", 2)):
+        made = read_manifest(folder)
+        data = made.data.model_copy(update={"held_out_sha256": people, "looks": looks})
+        write_manifest(folder, made.model_copy(update={"data": data}))
+    (again / STALE).write_text("{}")  # must not serve any more, but was looked at
+
+    assert looks_at(tmp_path, "a") == 9
+    assert looks_at(tmp_path, "c") == 0
+
+
+def test_the_people_count_and_not_their_words_nor_their_order() -> None:
+    one, two = heap_pairs("novice", 2, held_out=0)
+    other_words = one.model_copy(update={"chosen": two.chosen, "subject": "t:later:3"})
+
+    assert people_digest([two, other_words, one]) == people_digest([one, two])
+    assert people_digest([one]) != people_digest([one, two])
 
 
 def test_a_damaged_manifest_is_an_error_and_never_serves(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_flipped_pairs_go_and_the_accuracy_is_told() -> None:
     found = keep_by_margin(noisy, HashingEncoder(), share=0.6, seed=0)
 
     assert len(found.kept) == 240
+    assert found.encoder.startswith("hashing, built in")
     assert flipped_share(noisy) == pytest.approx(0.3)
     assert flipped_share(found.kept) < 0.1
     # The best head agrees with the 70% that stand the right way round.

@@ -86,6 +86,15 @@ def test_the_rarer_label_weighs_more() -> None:
     assert kto_weights([True] * 4) == Weights(1.0, 1.0)
 
 
+@pytest.mark.parametrize(("judgment", "what"), [(1, "pleased"), (-1, "did not please")])
+def test_labels_of_one_kind_alone_are_told(judgment: Any, what: str) -> None:
+    (note,) = made([pair(1, judgment), pair(2, judgment)], "kto").notes
+    assert f"answers that {what}: KTO learns from both" in note
+    assert made([pair(1, 1), pair(2, -1)], "kto").notes == []
+    assert made([pair(1, judgment)], "kto-augmented").notes == []
+    assert made([pair(1, judgment)], "dpo").notes == []
+
+
 def test_rows_that_would_be_cut_off_are_left_out_and_counted() -> None:
     # A prompt has 2 words + 1, and 1 for the answer; "good" makes 5 tokens in all, as does "bad".
     long_answer = pair(2, chosen="good good good")

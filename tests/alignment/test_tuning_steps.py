@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from gpa_agent.alignment.fingerprints import weights_sha256
-from gpa_agent.alignment.manifest import STALE, read_manifest, serving
+from gpa_agent.alignment.gating.verdict import Taxed
+from gpa_agent.alignment.manifest import STALE, read_manifest, serving, write_manifest
 from gpa_agent.alignment.pair import write_pairs
 from gpa_agent.alignment.tuning.artifacts import publish, sweep
 from gpa_agent.alignment.tuning.job import Folders, Job
@@ -146,6 +147,8 @@ def test_every_method_ends_in_a_model_that_passes(job: Callable[..., Job], metho
     # Two sentences are easily told apart.
     told = "prefers the chosen answer in 100% of the pairs"
     assert any(told in note for note in outcome.notes) == method.startswith("rs-")
+    by = "the reward model reads answers by "
+    assert any(note.startswith(by) for note in outcome.notes) == method.startswith("rs-")
 
 
 def test_perfect_figures_over_gibberish_are_refused(
@@ -176,6 +179,47 @@ def test_the_same_inputs_are_not_tuned_twice(job: Callable[..., Job]) -> None:
     again = do_here(job())["novice"]
     assert (again.status, again.checkpoint, again.rows) == ("skipped", "final", 48)
     assert do_here(job(force=True))["novice"].status == "served"
+
+
+def test_another_seed_does_not_begin_with_new_people(
+    job: Callable[..., Job], folders: Folders
+) -> None:
+    usual = {"save_steps": 100}
+    do_here(job(judge=NOBODY, **usual))
+    assert do_here(job(seed=1, **usual))["novice"].status == "served"
+    made = [read_manifest(folders.finished("novice") / name).data for name in ("0001", "0002")]
+    assert [data.looks for data in made] == [1, 1]
+    assert len({data.held_out_sha256 for data in made}) == 1
+    worn = made[0].model_copy(update={"looks": 14})
+    first = folders.finished("novice") / "0001"
+    write_manifest(first, read_manifest(first).model_copy(update={"data": worn}))
+    assert do_here(job(seed=1, **usual))["novice"].status == "skipped"
+    heard = Heard()
+    for asked in (job(seed=1, force=True, **usual), job(seed=2, dry_run=True, **usual)):
+        assert "too often on the same people: 15 times" in failure(do_here(asked, heard)["novice"])
+    assert not any(event.stage == "training" for event in heard.told)
+
+
+def counts_to_ten(model: Any, tokenizer: Any) -> Taxed:
+    """A check of abilities that minds."""
+    adapted = model.active_adapter == "default" and tokenizer.eos_token_id is not None
+    return Taxed(("counts to ten no more",) if adapted else (), {"counting": 0.2})
+
+
+def test_a_check_of_abilities_that_a_setting_names_refuses(job: Callable[..., Job]) -> None:
+    named = f"{__name__}:counts_to_ten"
+    outcome = do_here(job(taxes=[named], save_steps=100))["novice"]
+    assert (outcome.status, outcome.reasons) == ("refused", ("counts to ten no more",))
+    assert outcome.figures["counting"] == 0.2
+    with pytest.raises(UsageError, match="no check of abilities"):
+        do_here(job(taxes=[f"{__name__}:COLLAPSE"]))
+
+
+def test_kto_on_labels_of_one_kind_is_told(job: Callable[..., Job], folders: Folders) -> None:
+    pleased = [pair.model_copy(update={"judgment": 1}) for pair in heap_pairs("novice")]
+    write_pairs(folders.pairs / "novice.jsonl", pleased)
+    (note,) = do_here(job(method="kto", dry_run=True))["novice"].notes
+    assert "all rows are answers that pleased" in note
 
 
 def test_what_is_asked_for_last_serves(job: Callable[..., Job], folders: Folders) -> None:

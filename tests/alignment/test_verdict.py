@@ -11,17 +11,18 @@ import pytest
 from pydantic import ValidationError
 
 from gpa_agent.alignment.gating.coherence import Signals
-from gpa_agent.alignment.gating.gate import GateConfig, GateRefused, Taxed, Verdict
+from gpa_agent.alignment.gating.gate import GateConfig, Taxed, Verdict
 from gpa_agent.alignment.gating.verdict import (
     Compared,
     Estimate,
     Measured,
     compare,
     decide,
+    error_at,
     person_estimate,
     too_few,
+    too_often,
 )
-from gpa_agent.errors import ServiceError
 
 
 def _signals(coherent: float = 1.0, ended: float = 1.0) -> Signals:
@@ -155,17 +156,52 @@ def test_too_little_to_tell_is_said_with_the_remedy() -> None:
         assert "Collect" in said
 
 
-def test_a_refusal_is_a_service_error_with_all_reasons() -> None:
-    verdict = decide(dataclasses.replace(GOOD, own=LOST, tokens=1), GateConfig())
+def test_all_looks_together_leave_no_more_than_they_may() -> None:
+    # 1/2 + 1/6 + 1/12 + ... + 1/k(k + 1) = 1 - 1/(k + 1)
+    shares = [error_at(look, GateConfig(error=0.06)) for look in range(1, 12)]
 
-    error = GateRefused("novice", verdict)
-
-    assert isinstance(error, ServiceError)
-    assert error.exit_code == 4
-    assert all(reason in str(error) for reason in verdict.reasons)
+    assert shares[:3] == pytest.approx([0.03, 0.01, 0.005])
+    assert sum(shares) == pytest.approx(0.06 * (1 - 1 / 12))
 
 
-@pytest.mark.parametrize("setting", [{"samples": 0}, {"min_people": 1}, {"max_drift": 1}, {"x": 1}])
-def test_a_setting_out_of_range_is_refused(setting: dict[str, int]) -> None:
+def test_a_look_that_the_draws_cannot_resolve_is_refused_with_the_remedy() -> None:
+    # 20,000 draws with 0.05 / k(k + 1) / 2 in a tail: 2.08 for look 15, 1.84 for look 16.
+    assert too_often("novice", 14, GateConfig()) is None
+    said = too_often("novice", 15, GateConfig())
+
+    assert said is not None
+    assert "too often on the same people: 15 times" in said
+    assert "gpa pairs" in said
+    assert too_often("novice", 0, GateConfig(error=0.001)) is None  # the least there is: 5 draws
+
+
+@pytest.mark.parametrize("people", [20, 4])
+def test_few_people_do_not_hide_a_win_for_another_group(people: int) -> None:
+    # It wins by the other's rubric with a quarter of the people, and ties with the rest. Of four
+    # people a resample leaves the one out in (3/4)^4 = 32% of the draws, of twenty the five in
+    # (3/4)^20 = 0.3%.
+    person = np.arange(people)
+    win, coherent = (person < people / 4).astype(np.float64), np.ones(people, dtype=bool)
+    other = compare(win, np.zeros(people), coherent, person, margin=0.1, error=0.05, seed=0)
+
+    verdict = decide(dataclasses.replace(GOOD, others={"expert": other}), GateConfig())
+
+    assert (other.advantage.mean, other.advantage.low > 0) == (0.25, people == 20)
+    assert ["(its mean may be 0.15)" in said for said in verdict.reasons] == [people == 4]
+
+
+def test_an_unclear_win_for_another_group_may_have_a_small_mean() -> None:
+    for mean, passes in ((0.15, True), (0.16, False)):
+        other = Compared(mean, 0.0, Estimate(mean, -0.1, 0.4))
+        measured = dataclasses.replace(GOOD, others={"expert": other})
+        assert decide(measured, GateConfig()).passed == passes
+        assert decide(measured, GateConfig(max_other_win=0.2)).passed
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"samples": 0}, {"min_people": 1}, {"max_drift": 1}, {"error": 1e-4}, {"x": 1}],
+)
+def test_a_setting_out_of_range_is_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         GateConfig.model_validate(setting)

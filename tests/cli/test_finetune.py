@@ -63,6 +63,9 @@ def test_a_refused_model_ends_with_exit_code_4_and_the_reason(
         (["--base", "b", "--config", "none.yaml"], 2, "none.yaml"),
         (["--base", "b", "--group", "nobody"], 2, "'nobody'"),
         (["--merge", "out"], 2, "--group"),
+        (["--merge", "out", "--group", "novice", "--force"], 2, "leave --force out"),
+        (["--serve-command", "--epochs", "1", "--seed", "0"], 2, "leave --epochs, --seed out"),
+        (["--serve-command", "--merge", "out"], 2, "leave --merge out"),
     ],
 )
 def test_misuse_says_what_to_do(

@@ -129,6 +129,8 @@ def test_misuse_is_exit_code_2_and_says_what_to_do(ready: Path, server: OpenAISe
         (("--export", "trl"), "--out DIR"),
         (("--export", "trl", "--out", "x"), "gpa pairs"),
         (("--export", "trl", "--out", "x", "--model", MODEL), "leave --model out"),
+        (("--export", "trl", "--out", "x", "--balance-lengths", "1", "--dry-run"), "leave --bal"),
+        (("--export", "trl", "--out", "x", "--holdout", "0.2"), "leave --holdout out"),  # as usual
         (("--model", MODEL, "--max-cost", "1"), "needs the price"),
     ]:
         refused = invoke(*HERE, *args)

@@ -148,10 +148,9 @@ class Gate:
         bench = self._benches.get(group)
         if bench is None:
             reason = self._refusals.get(group) or too_few(group, 0, 0, self._config)
-        else:
-            reason = too_often(group, self.looks(group), self._config)
-        if bench is None or reason is not None:
             return Verdict(passed=False, reasons=(str(reason),), checkpoint=checkpoint)
+        if worn := too_often(group, self.looks(group), self._config):
+            return Verdict(passed=False, reasons=(worn,), checkpoint=checkpoint)
         self._looks[group] = self.looks(group) + 1
         return decide(self._measure(model, group, bench), self._config, checkpoint=checkpoint)
 

@@ -53,9 +53,10 @@ class GateConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of the answers and of the bootstrap."""
 
-    min_advantage: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    min_advantage: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """What the lower end of the interval of the advantage (share won less share lost, in [-1, 1])
-    must lie above for the own group; for another group's rubric it must not."""
+    must lie above for the own group: one that hardly differs from the base would take the place of
+    a prompt that works. For another group's rubric it must not lie above 0."""
     max_other_win: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """What the mean advantage by another group's rubric may be, however wide its interval: few
     people must not hide a win."""
@@ -292,7 +293,7 @@ def _preference(measured: Measured, config: GateConfig) -> list[str]:
             f"{measured.people} people is not clearly above {config.min_advantage:g}"
         )
     for group, other in measured.others.items():
-        clear = not other.advantage.low <= config.min_advantage
+        clear = not other.advantage.low <= 0
         if clear or not other.advantage.mean <= config.max_other_win:
             bound = "" if clear else f" (its mean may be {config.max_other_win:g})"
             reasons.append(

@@ -35,6 +35,8 @@ class Kept:
     """By group: the share of pairs whose chosen answer those heads prefer, mean over people with a
     95% interval. About one half means that they know nothing and that the choice is chance; a
     share f of wrong labels lets the best head reach 1 - f."""
+    encoder: str
+    """What embedded the answers, and where it is from."""
 
 
 def keep_by_margin(
@@ -77,6 +79,7 @@ def keep_by_margin(
         kept=tuple(pair for pair, keep in zip(pairs, kept, strict=True) if keep),
         margins=margins,
         accuracy=accuracy,
+        encoder=f"{encoder.name}, {encoder.origin}",
     )
 
 

@@ -53,6 +53,8 @@ class Prepared:
     """Rows that are not among them, by reason; reasons with none are not named."""
     figures: dict[str, float] = field(default_factory=dict[str, float])
     """What else was measured of them."""
+    notes: list[str] = field(default_factory=list[str])
+    """What a person should know of them."""
 
     @property
     def sha256(self) -> str:
@@ -91,7 +93,15 @@ def prepare(
             kept.append(row)
         else:
             left_out[reason] = left_out.get(reason, 0) + 1
-    return Prepared(rows=kept, left_out=left_out)
+    return Prepared(rows=kept, left_out=left_out, notes=_one_sided(kept))
+
+
+def _one_sided(rows: Sequence[Row]) -> list[str]:
+    labels = {row["label"] for row in rows if "label" in row}
+    if len(labels) != 1:
+        return []
+    what = "pleased" if labels == {True} else "did not please"
+    return [f"all rows are answers that {what}: KTO learns from both; kto-augmented adds the twins"]
 
 
 def rows_of(pairs: Sequence[Pair], method: Method, *, seed: int) -> list[Row]:

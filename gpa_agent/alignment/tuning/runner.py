@@ -6,7 +6,6 @@ import math
 import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,16 +14,17 @@ from gpa_agent.alignment.bases import find_base, is_folder
 from gpa_agent.alignment.deps import versions
 from gpa_agent.alignment.faults import mapped
 from gpa_agent.alignment.fingerprints import fingerprint
-from gpa_agent.alignment.gating.gate import Gate
+from gpa_agent.alignment.gating.gate import Gate, Tax, load_taxes
 from gpa_agent.alignment.gating.judging import Judge, load_judge
-from gpa_agent.alignment.gating.verdict import Checkpoint, Verdict, too_few
+from gpa_agent.alignment.gating.verdict import Checkpoint, Verdict, too_few, too_often
 from gpa_agent.alignment.manifest import (
     MANIFEST,
     Base,
-    Data,
     Manifest,
     Run,
     inputs_digest,
+    looks_at,
+    people_digest,
     runs,
 )
 from gpa_agent.alignment.pair import Pair
@@ -41,6 +41,7 @@ from gpa_agent.alignment.tuning.outcomes import (
     failed,
     outcome_of,
 )
+from gpa_agent.alignment.tuning.plan import Plan
 from gpa_agent.alignment.tuning.rows import Prepared, prepare
 from gpa_agent.errors import DataError, ModelError, UsageError
 from gpa_agent.ledger import Busy
@@ -53,24 +54,6 @@ if TYPE_CHECKING:
 
 LOCK: Final = "finetune.lock"
 _SELECTED: Final = "outside_the_widest_margins"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is to be done for one group."""
-
-    group: str
-    train: list[Pair]
-    """Every pair that may be trained on."""
-    held_out: list[Pair]
-    """Pairs kept for the gate."""
-    inputs: str
-    """Digest of base, pairs, configuration and the groups there are."""
-
-    @property
-    def people(self) -> set[str]:
-        """Those whose words are trained on."""
-        return {pair.person for pair in self.train if pair.person is not None}
 
 
 class Runner:
@@ -127,6 +110,8 @@ class Runner:
                 before = None if self._job.force else self._finished(plan)
                 if before is not None:
                     self._events.outcome(outcome_of(before.manifest, before.path, again=True))
+                elif worn := too_often(group, plan.looks, self._config.gate):
+                    self._events.outcome(failed(group, DataError(worn)))
                 elif self._job.dry_run:
                     self._events.outcome(self._planned(plan))
                 else:
@@ -158,18 +143,20 @@ class Runner:
         trainers.let_go()
         if trainers.state_sha256(self._model) != before:
             raise ModelError(f"the base was changed while tuning {plan.group!r}: nothing is kept")
-        if chosen is None:
+        if gate is None or chosen is None:
             return Outcome(group=plan.group, status="planned")
-        manifest = self._manifest(plan, prepared, chosen, history, steps)
+        looks = gate.looks(plan.group)
+        manifest = self._manifest(plan, prepared, chosen, history, steps, looks=looks)
         folder = self._published(plan, chosen.checkpoint, manifest, history)
         self._clear(plan.group)
-        return self._noted(outcome_of(manifest, folder, again=False))
+        return self._noted(outcome_of(manifest, folder, again=False), prepared)
 
-    def _noted(self, outcome: Outcome) -> Outcome:
-        if len(self._job.folders.groups()) > 1:
-            return outcome
-        alone = "no other group has pairs: whether it pleases others as much was not looked at"
-        return outcome.model_copy(update={"notes": (*outcome.notes, alone)})
+    def _noted(self, outcome: Outcome, prepared: Prepared) -> Outcome:
+        notes = [*outcome.notes, *prepared.notes]
+        if len(self._job.folders.groups()) == 1:
+            alone = "no other group has pairs: whether it pleases others as much was not looked at"
+            notes.append(alone)
+        return outcome.model_copy(update={"notes": tuple(notes)})
 
     # -- before ----------------------------------------------------------------------------------
 
@@ -178,10 +165,12 @@ class Runner:
 
     def _plan(self, group: str) -> Plan:
         pairs = self._pairs(group)
+        held_out = [pair for pair in pairs if pair.split == "holdout"]
         plan = Plan(
             group=group,
             train=[pair for pair in pairs if pair.split == "train"],
-            held_out=[pair for pair in pairs if pair.split == "holdout"],
+            held_out=held_out,
+            looks=looks_at(self._job.folders.finished(group), people_digest(held_out)),
             inputs=inputs_digest(
                 self._base, pairs_digest(pairs), self._config, self._job.folders.groups()
             ),
@@ -217,6 +206,7 @@ class Runner:
             rows=rows,
             steps=trainers.steps_of(rows, self._config),
             counts=prepared.left_out,
+            notes=tuple(prepared.notes),
         )
 
     def _prepared(self, plan: Plan) -> Prepared:
@@ -230,6 +220,7 @@ class Runner:
             prepared.left_out[_SELECTED] = len(plan.train) - len(kept)
         if found is not None:
             prepared.figures[REWARD_ACCURACY] = found.accuracy[plan.group].mean
+            prepared.notes.append(f"the reward model reads answers by {found.encoder}")
         return prepared
 
     def _widest(self, plan: Plan) -> Kept | None:
@@ -301,6 +292,10 @@ class Runner:
         pairs = (p for group in self._job.folders.groups() for p in self._pairs(group))
         return load_judge(self._config.judge, rubrics=self._job.rubrics, pairs=pairs)
 
+    @cached_property
+    def _taxes(self) -> tuple[Tax, ...]:
+        return load_taxes(self._config.taxes)
+
     def _gate(self, plan: Plan) -> Gate:
         """The gate for one group, made while the base is bare."""
         self._events.stage(plan.group, "answers of the base", 0, None)
@@ -311,6 +306,8 @@ class Runner:
             judge=self._judge,
             config=self._config.gate,
             groups=self._job.folders.groups(),
+            taxes=self._taxes,
+            looks={plan.group: plan.looks},
         )
 
     def _chosen(self, gate: Gate, trainer: Any, group: str, work: Path) -> Chosen:  # noqa: ANN401 -- as above
@@ -328,13 +325,20 @@ class Runner:
     # -- after -----------------------------------------------------------------------------------
 
     def _manifest(
-        self, plan: Plan, prepared: Prepared, chosen: Chosen, history: History, steps: int
+        self,
+        plan: Plan,
+        prepared: Prepared,
+        chosen: Chosen,
+        history: History,
+        steps: int,
+        *,
+        looks: int,
     ) -> Manifest:
         return Manifest(
             group=plan.group,
             method=self._config.method,
             base=self._base,
-            data=Data(sha256=prepared.sha256, pairs=len(plan.train), held_out=len(plan.held_out)),
+            data=plan.data(prepared.sha256, looks=looks),
             people=tuple(sorted(plan.people)),
             wishes=wishes_of(plan.train),
             rubric_versions=dict(newest_rubrics(plan.train)),
