@@ -40,7 +40,8 @@ def main() -> None:
         wins = win_matrix(held_out_answers(base, runs))
         print("wins:", {m: {g: round(t.win, 2) for g, t in row.items()} for m, row in wins.items()})
         if pictures:
-            print("pictures:", draw(wins, runs, pictures) or "none, matplotlib is not installed")
+            drawn = draw(wins, runs, pictures) or ("none, matplotlib is not installed",)
+            print("pictures:", *drawn)
         with GroupModels.local(ws) as models:
             app: Any = GPAMiddleware(ws, holdout=0.0, group_models=models).wrap(ScriptedChatModel())
             for group in world.groups:

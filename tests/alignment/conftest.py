@@ -24,7 +24,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shared = shared.parent
     folder = shared / "miniature-base"
     # The lock is released when a worker dies, and what it left unfinished has no name yet.
-    with FileLock(shared / "miniature-base.lock", timeout=280):
+    with FileLock(shared / "miniature-base.lock", timeout=-1):
         if not folder.exists():
             make_base(folder.with_suffix(".new")).rename(folder)
     return folder

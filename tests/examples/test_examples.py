@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-def _run(name: str, *args: str, cwd: Path) -> str:
+def _run(name: str, *args: str, cwd: Path, seconds: float = 180) -> str:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("GPA_", "OPENAI_"))}
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / name), *args],
@@ -21,7 +21,7 @@ def _run(name: str, *args: str, cwd: Path) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=180,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -12,10 +12,11 @@ GROUPS = ("novice", "expert")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute and a half of two idle cores; far more where they are shared
 def test_group_models_go_from_a_log_to_answers_that_fit(tmp_path: Path) -> None:
     here, pictures = tmp_path / "here", tmp_path / "pictures"
     here.mkdir()
-    out = _run("group_models.py", "--pictures", str(pictures), cwd=here)
+    out = _run("group_models.py", "--pictures", str(pictures), cwd=here, seconds=840)
     for intent in ("howto", "debug"):
         assert re.search(rf"^{intent} \[.*'analogies'", out, re.MULTILINE)
     for group in GROUPS:

@@ -121,16 +121,17 @@ def draw(
 
 
 def _win_picture(matrix: Mapping[str, Mapping[str, Tally]], figure: Figure, path: Path) -> None:
-    shares = [[tally.win for tally in row.values()] for row in matrix.values()]
+    models = sorted(matrix, key=lambda name: (*GROUPS, name).index(name))
+    shares = [[matrix[name][group].win for group in GROUPS] for name in models]
     axes = figure.subplots()
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     axes.set_xticks(range(len(GROUPS)), [f"by {group} taste" for group in GROUPS])
-    axes.set_yticks(range(len(matrix)), [f"{name} model" for name in matrix])
+    axes.set_yticks(range(len(models)), [f"{name} model" for name in models])
     for row, shown in enumerate(shares):
         for column, share in enumerate(shown):
             colour = "white" if share > 0.5 else "black"
             axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
-    axes.set_title("Share won against the base\n(a miniature: simulated groups, tiny model)")
+    figure.suptitle("Share won against the base\n(a miniature: simulated groups, tiny model)")
     figure.colorbar(image, ax=axes)
     figure.savefig(path, dpi=120)
 
