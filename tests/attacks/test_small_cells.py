@@ -160,6 +160,9 @@ def _pair(folder: Path, seed: int) -> Pair:
     )
 
 
+pytestmark = pytest.mark.timeout(900)  # many small lives, made once for all
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
     return [_pair(tmp_path_factory.mktemp("pair"), seed) for seed in range(PAIRS)]

@@ -17,7 +17,7 @@ def _run(name: str, *args: str, cwd: Path, seconds: float = 180) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / name), *args],
         cwd=cwd,
-        env={**kept, "HOME": str(cwd), "OMP_NUM_THREADS": "1"},
+        env={**kept, "HOME": str(cwd), "MPLCONFIGDIR": str(cwd.parent), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -26,10 +26,10 @@ def test_forgetting_marks_it_stale_and_ends(tmp_path: Path, text: str) -> None:
             intent=None,
             trace={},
         )
-        manifest = ws.path / "models" / "groups" / "novice" / "manifest.json"
+        manifest = ws.path / "models" / "groups" / "novice" / "0001" / "manifest.json"
         manifest.parent.mkdir(parents=True)
         manifest.write_bytes(text.encode("latin-1"))
-        assert ws.forget("ann")["stale"] == ["novice"]
+        assert ws.forget("ann")["stale"] == ["novice/0001"]
         assert ws.ledger.forgetting_settled()
         assert manifest.with_name("stale.json").exists()
         assert json.loads(manifest.read_text()) == {"people": []}
