@@ -159,7 +159,8 @@ def pairs(
 def _print_expected(expected: "Estimate | None", *, json_: bool) -> None:
     if expected is None and not json_:
         screen().print(
-            "no chat model is configured: nobody is asked, and only pairs of the log are written"
+            "no chat model is configured (--model openai:NAME): judged answers get no twin, and "
+            "only preference pairs of the log, if there are any, become pairs"
         )
     else:
         print_estimate(expected, None, json_=json_)

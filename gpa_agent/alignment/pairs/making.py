@@ -153,9 +153,9 @@ def estimate_pairs(
         **dict(expected),
         by_prompt={"twin": expected},
         cost=price.cost(Usage(sent, said)) if price else None,
-        basis="At most: twins that the ledger holds are free. Each is taken to be as long as the "
-        f"answer it belongs to; {rates.chars_per_token:.1f} characters are a token. Repairs, "
-        "repeated tries and prompt caching are left out.",
+        basis="Twins that the ledger holds already are free and not taken off. Each is taken to be "
+        f"as long as the answer it belongs to; {rates.chars_per_token:.1f} characters are a token. "
+        "One that cannot be read is asked for once more: that comes on top, as do repeated tries.",
     )
 
 
