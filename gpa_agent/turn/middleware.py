@@ -9,6 +9,7 @@ of `gpa_agent.turn.graph`, and ``chat_model`` a chat model.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, get_args
@@ -139,9 +140,7 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
             raise UsageError(f"holdout {holdout!r} is not a share between 0 and 0.5")
         if budget_seconds is not None and budget_seconds <= 0:
             raise UsageError(f"budget_seconds {budget_seconds!r} is not a positive time")
-        for group, model in (group_models or {}).items():
-            if not isinstance(model, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers without a type checker
-                raise UsageError(f"the model of group {group!r} is {model!r}, not a chat model")
+        _check_models(group_models or {})
         self.workspace = _opened(workspace)
         settings = self.workspace.settings
         self._tailor = Tailor(
@@ -377,6 +376,14 @@ class GPAMiddleware(AgentMiddleware[GPAState, ContextT]):
         if not isinstance(inner, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers without a type checker
             raise UsageError(f"{inner!r} is not a chat model; wrap() takes other kinds of apps")
         return GPAChatModel(inner=inner, tailor=self._tailor)
+
+
+def _check_models(models: Mapping[str, BaseChatModel]) -> None:
+    for group in list(models):
+        with suppress(KeyError):  # withdrawn this very moment
+            model = models[group]
+            if not isinstance(model, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers without a type checker
+                raise UsageError(f"the model of group {group!r} is {model!r}, not a chat model")
 
 
 def _planned(plan: Plan) -> dict[str, Any]:

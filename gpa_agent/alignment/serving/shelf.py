@@ -88,5 +88,5 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _why_not(run: Run) -> str:
     if run.stale:
-        return "stale: what it was tuned on was taken back; tune it again with 'gpa finetune'"
+        return "stale: somebody it was tuned on was forgotten; tune it again with 'gpa finetune'"
     return f"refused by the gate: {'; '.join(run.manifest.verdict.reasons) or 'no reason given'}"
